@@ -1,0 +1,59 @@
+"""fastgd: linear models by gradient descent, in Rust, with a NumPy reference beside it and pictures.
+
+>>> import fastgd
+>>> x, y = fastgd.datasets.load_points()
+>>> result = fastgd.fit(x, y, lr=1e-4, epochs=1000)
+>>> print(f"{result.loss:.4f}, but the closed form reaches {fastgd.closed_form(x, y).loss:.4f}")
+112.6148, but the closed form reaches 110.2574
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fastgd import datasets
+from fastgd._closed_form import closed_form
+from fastgd._compare import Comparison, compare
+from fastgd._core import __version__
+from fastgd._descent import Path, gradient_descent
+from fastgd._fit import DivergenceWarning, State, fit
+from fastgd._parts import batches, loss_and_gradient, losses, mse, optimizers, schedules
+from fastgd.history import History
+from fastgd.result import FitResult
+
+if TYPE_CHECKING:
+    from fastgd import plot, reference
+
+__all__ = [
+    "Comparison",
+    "DivergenceWarning",
+    "FitResult",
+    "History",
+    "Path",
+    "State",
+    "__version__",
+    "batches",
+    "closed_form",
+    "compare",
+    "datasets",
+    "fit",
+    "gradient_descent",
+    "loss_and_gradient",
+    "losses",
+    "mse",
+    "optimizers",
+    "plot",
+    "reference",
+    "schedules",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("plot", "reference"):  # imported where they are used: import fastgd needs NumPy and loads nothing else
+        return importlib.import_module(f"fastgd.{name}")
+    raise AttributeError(f"module 'fastgd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,132 @@
+"""Closed form: the exact minimum of a squared loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastgd import _core, _door
+from fastgd._door import Array
+from fastgd._fit import make_loss, make_problem
+from fastgd._parts import loss_and_gradient
+from fastgd.history import History
+from fastgd.result import FitResult
+
+
+def closed_form(
+    X: Any,
+    y: Any,
+    *,
+    loss: str | tuple[str, dict[str, float]] = "mse",
+    l2: float = 0.0,
+    fit_intercept: bool = True,
+    sample_weight: Any = None,
+    standardize: bool = False,
+) -> FitResult:
+    """The exact minimum of a squared loss, by least squares.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, d), or (n,) for one feature
+    y : array-like, shape (n,) or (n, K)
+    loss : {"mse", "half_mse", "sse"}, default "mse"
+    l2 : float, default 0
+    fit_intercept : bool, default True
+    sample_weight : array-like, shape (n,), optional
+    standardize : bool, default False
+        Only matters where the rank is short, and many coefficients reach the minimum: the smallest in standardised
+        coordinates are returned instead of the smallest as they are.
+
+    Returns
+    -------
+    FitResult
+        With `engine="closed_form"` and an empty history.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is wrong.
+
+    Notes
+    -----
+    Rows are centred (with an intercept) and columns scaled, then `numpy.linalg.lstsq` (LAPACK's gelsd, a singular value
+    decomposition) solves for the coefficients; an l2 penalty adds a row sqrt(l2/2) e_j for each. Columns without
+    variance get coefficient 0.
+
+    Examples
+    --------
+    >>> import fastgd
+    >>> x, y = fastgd.datasets.load_points()
+    >>> best = fastgd.closed_form(x, y)
+    >>> round(best.coef[0], 6), round(best.intercept, 6)
+    (1.322431, 7.991021)
+    """
+    problem = make_problem(X, y, sample_weight)
+    name, _ = make_loss(loss, problem.y)
+    facts = _core.losses()[name]
+    if not facts["squared"]:
+        squared = ", ".join(f"'{name}'" for name, row in _core.losses().items() if row["squared"])
+        raise ValueError(f"loss must be a squared one ({squared}) for a closed form, got '{name}'")
+    l2 = _door.non_negative(l2, "l2")
+    fit_intercept, standardize = _door.flag(fit_intercept, "fit_intercept"), _door.flag(standardize, "standardize")
+
+    rows = problem.X.astype(np.float64)
+    s = np.ones(len(rows)) if problem.sample_weight is None else problem.sample_weight
+    s = s / s.sum() if facts["reduction"] == "mean" else s
+    share = s / s.sum()
+    x_mean, y_mean = np.zeros(rows.shape[1]), np.zeros(problem.y.shape[1])
+    if fit_intercept:
+        x_mean, y_mean = share @ rows, share @ problem.y
+        flat = (rows == rows[:1]).all(axis=0)
+        x_mean[flat] = rows[0, flat]  # to the last bit, so that a constant column becomes zero
+        rows -= x_mean
+        rest = share @ rows  # what rounding left of the mean where the offset is large
+        rows -= rest
+        x_mean += rest
+    scale = np.sqrt(share @ rows**2 + (l2 / (facts["curvature"] * s.sum()) if l2 else 0.0))
+    scale[scale == 0] = 1.0
+    root = np.sqrt(facts["curvature"] / 2 * s)[:, None]
+    outputs = problem.y.shape[1]
+
+    def solve(scale: Array) -> tuple[Array, int]:
+        A, target = root * (rows / scale), root * (problem.y - y_mean)
+        if l2:
+            A = np.vstack([A, np.diag(np.sqrt(l2 / 2) / scale)])
+            target = np.vstack([target, np.zeros((len(scale), outputs))])
+        solution, _, rank, _ = np.linalg.lstsq(A, target, rcond=None)
+        return (solution / scale[:, None]).T, int(rank)
+
+    coef, rank = solve(scale)
+    if rank < len(scale) and not standardize:
+        coef, _ = solve(np.ones_like(scale))
+    intercept = y_mean - coef @ x_mean
+    one = problem.single
+    w, b = (coef[0], float(intercept[0])) if one else (coef, intercept)
+    value, _, _ = loss_and_gradient(X, y, w, b, loss=loss, l2=l2, sample_weight=sample_weight)
+    short = "" if rank == len(scale) else f" of rank {rank} for {len(scale)} features: the smallest of many solutions"
+    empty = np.zeros((0, *np.shape(coef))), np.zeros((0, outputs))
+    return FitResult(
+        coef=w,
+        intercept=b,
+        loss=value,
+        status="converged",
+        message=f"closed form{short}",
+        n_epochs=0,
+        n_steps=0,
+        lr=np.nan,
+        optimizer="closed_form",
+        engine="closed_form",
+        standardized=standardize,
+        history=History(
+            epoch=np.zeros(0, np.int64),
+            step=np.zeros(0, np.int64),
+            loss=np.zeros(0),
+            coef=empty[0][:, 0] if one else empty[0],
+            intercept=empty[1][:, 0] if one else empty[1],
+            lr=np.zeros(0),
+            grad_norm=np.zeros(0),
+            seconds=np.zeros(0),
+        ),
+        options={"loss": (name, {}), "l1": 0.0, "l2": l2, "fit_intercept": fit_intercept},
+    )

@@ -1,0 +1,164 @@
+"""Door: what comes in is checked once and made plain. Every refusal names the argument, what was given, what is accepted."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+#: rows may also be stored as float32
+Rows = NDArray[np.float64] | NDArray[np.float32]
+
+
+def rows(X: Any, *, name: str = "X") -> Rows:
+    """X as an (n, d) array of finite float64 or float32 in C order; a one-dimensional X is one feature."""
+    values = _real_array(X, name)
+    if values.ndim == 1:
+        values = values.reshape(-1, 1)
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"{name} must be (n, d) with n >= 1 rows and d >= 1 features, got shape {np.shape(X)}")
+    dtype = np.float32 if values.dtype.kind == "f" and values.dtype.itemsize == 4 else np.float64
+    return _finite(_plain(values, dtype), name)
+
+
+def targets(y: Any, n: int) -> Array:
+    """y as an (n,) or (n, K) array of finite float64."""
+    values = _real_array(y, "y")
+    if values.ndim not in (1, 2) or 0 in values.shape[1:]:
+        raise ValueError(f"y must be (n,) or (n, K), got shape {values.shape}")
+    if len(values) != n:
+        raise ValueError(f"y must have one entry for each of the {n} rows of X, got {len(values)}")
+    return _finite(_plain(values, np.float64), "y")
+
+
+def weights(sample_weight: Any, n: int) -> Array | None:
+    """sample_weight as an (n,) array of finite float64 >= 0, not all 0; None stays None."""
+    if sample_weight is None:
+        return None
+    values = _real_array(sample_weight, "sample_weight")
+    if values.shape != (n,):
+        raise ValueError(f"sample_weight must have one entry for each of the {n} rows of X, got shape {values.shape}")
+    values = _finite(_plain(values, np.float64), "sample_weight")
+    if values.min() < 0:
+        at = int(np.argmax(values < 0))
+        raise ValueError(f"sample_weight must be >= 0, got {values[at]:g} in row {at}")
+    with np.errstate(over="ignore"):
+        total = values.sum()
+    if not (total > 0 and np.isfinite(total)):
+        raise ValueError(f"sample_weight must have a finite sum > 0, got {total:g}")
+    return values
+
+
+def vector(value: Any, shape: tuple[int, ...], name: str) -> Array:
+    """A finite float64 array of just this shape."""
+    values = _real_array(value, name)
+    if values.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
+    return _finite(_plain(values, np.float64), name)
+
+
+def real(
+    value: Any, name: str, accepted: str = "a finite number", *, low: float = -np.inf, above: bool = False
+) -> float:
+    """A finite number >= low, or > low if `above`."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be {accepted}, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not np.isfinite(number) or number < low or (above and number == low):
+        raise ValueError(f"{name} must be {accepted}, got {value!r}")
+    return number
+
+
+def positive(value: Any, name: str) -> float:
+    """A finite number > 0."""
+    return real(value, name, "a finite number > 0", low=0.0, above=True)
+
+
+def non_negative(value: Any, name: str) -> float:
+    """A finite number >= 0."""
+    return real(value, name, "a finite number >= 0", low=0.0)
+
+
+def integer(value: Any, name: str, *, low: int = 1) -> int:
+    """An integer >= low that fits 63 bits."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer >= {low}, got {value!r}")
+    if not low <= int(value) < 2**63:
+        raise ValueError(f"{name} must be an integer >= {low}, got {value!r}")
+    return int(value)
+
+
+def flag(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def choice(value: Any, name: str) -> tuple[str, dict[str, float]]:
+    """A registered name, or (name, {parameter: value})."""
+    if isinstance(value, str):
+        return value, {}
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
+        return value[0], {str(key): real(given, f"{key} of {name} '{value[0]}'") for key, given in value[1].items()}
+    raise TypeError(f"{name} must be a name or (name, {{parameter: value}}), got {value!r}")
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """`numpy.random.default_rng(rng)`; a Generator stays itself."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        accepted = "None, an integer >= 0, a SeedSequence, a BitGenerator or a Generator"
+        raise type(error)(f"rng must be {accepted}, got {rng!r}") from error
+
+
+def _real_array(value: Any, name: str) -> NDArray[Any]:
+    """Anything array-like whose entries are real numbers, as an array of any shape, order and dtype."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array; fill it first, for example with {name}.filled(...)")
+    if hasattr(value, "tocsr"):
+        raise TypeError(f"{name} must be dense, got a sparse {type(value).__name__}; use {name}.toarray()")
+    try:
+        values = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from error
+    if values.dtype.kind in "biuf":
+        return values
+    if values.dtype.kind == "O" and values.ndim > 0:
+        for at, entry in np.ndenumerate(values):
+            if not isinstance(entry, (numbers.Real, np.bool_)):
+                where = at[0] if values.ndim == 1 else at
+                raise TypeError(f"{name} must hold real numbers, got {entry!r} ({type(entry).__name__}) at {where}")
+        try:
+            return values.astype(np.float64)
+        except OverflowError as error:
+            raise ValueError(f"{name} must hold numbers that fit a float64: {error}") from error
+    held = type(value).__name__ if values.ndim == 0 else f"dtype {values.dtype}"
+    raise TypeError(f"{name} must hold real numbers, got {held}")
+
+
+def _plain(values: NDArray[Any], dtype: type) -> NDArray[Any]:
+    """Native byte order, C order, aligned; a copy only if needed."""
+    with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes an infinity, which is refused next
+        return np.require(values, dtype=dtype, requirements=["C", "A"])
+
+
+def _finite(values: NDArray[Any], name: str) -> NDArray[Any]:
+    with np.errstate(all="ignore"):
+        total = values.sum()  # one pass and no temporary: finite only if every entry is, unless it overflows
+    if not np.isfinite(total) and not (good := np.isfinite(values)).all():
+        at = np.unravel_index(int(np.argmin(good)), values.shape)
+        where = f"row {at[0]}" if len(at) == 1 else f"row {at[0]}, column {at[1]}"
+        raise ValueError(f"{name} must be finite, got {values[at]} in {where}")
+    return values

@@ -1,0 +1,67 @@
+"""History: what a run went through, one entry a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgd._door import Array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class History:
+    """The records of a run in columns; `len(history)` records.
+
+    The first is the start, the last the end.
+
+    Attributes
+    ----------
+    epoch : ndarray of int64, shape (records,)
+        Finished epochs.
+    step : ndarray of int64, shape (records,)
+        Updates done.
+    loss : ndarray, shape (records,)
+        Full batch: the exact objective at the recorded iterate. Batched: the start exact; an epoch's record holds the
+        mean over its rows of the loss before their update, a step's that of its own batch (with `exact_loss=True`
+        all are exact).
+    coef : ndarray, shape (records, d) or (records, K, d)
+    intercept : ndarray, shape (records,) or (records, K)
+    lr : ndarray, shape (records,)
+        Rate of the last update; at the start, of the first.
+    grad_norm : ndarray, shape (records,)
+        Euclidean length of the gradient, intercept included; batched, of the latest batch.
+    seconds : ndarray, shape (records,)
+        Since the start of the run.
+
+    Examples
+    --------
+    >>> import fastgd
+    >>> result = fastgd.fit([1.0, 2.0, 3.0], [2.0, 4.0, 6.0], lr=0.05, epochs=3)
+    >>> result.history.epoch
+    array([0, 1, 2, 3])
+    >>> result.history.coef.shape
+    (4, 1)
+    """
+
+    epoch: NDArray[np.int64]
+    step: NDArray[np.int64]
+    loss: Array
+    coef: Array
+    intercept: Array
+    lr: Array
+    grad_norm: Array
+    seconds: Array
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "History: no records (record=None)"
+        columns = ", ".join(name for name in self.__dataclass_fields__)
+        return (
+            f"History: {len(self)} records, epochs {self.epoch[0]} to {self.epoch[-1]}, "
+            f"loss {self.loss[0]:.6g} to {self.loss[-1]:.6g}\n  columns: {columns}"
+        )

@@ -1,0 +1,63 @@
+"""The engine again in plain NumPy: what `fastgd.fit` does, to read and to compare with.
+
+Read in this order: `solver` (the loop), `objective` (loss and gradient of a batch), then the one-line parts: `loss`,
+`optimizer`, `schedule`, `penalty`, `sampler`, `stop`. None of them imports anything but NumPy. This file is the door:
+it checks requests as `fastgd.fit` does, and puts answers into the same shape.
+
+>>> import fastgd
+>>> x, y = fastgd.datasets.load_points()
+>>> result = fastgd.reference.fit(x, y, lr=1e-4, epochs=1000)
+>>> round(result.coef[0], 6), round(result.intercept, 6)
+(1.477744, 0.088937)
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import fastgd
+from fastgd._descent import Path, walk
+from fastgd._fit import run
+from fastgd.reference.loss import losses
+from fastgd.reference.optimizer import optimizers
+from fastgd.reference.schedule import schedules
+from fastgd.reference.solver import descend, solve
+from fastgd.result import FitResult
+
+__all__ = ["fit", "gradient_descent", "losses", "optimizers", "schedules"]
+
+_fit_signature = inspect.signature(fastgd.fit)
+_gradient_descent_signature = inspect.signature(fastgd.gradient_descent)
+
+
+def fit(*args: Any, **options: Any) -> FitResult:
+    """`fastgd.fit` in plain NumPy: same arguments, same rows in the same order, same result to rounding.
+
+    Examples
+    --------
+    >>> import fastgd
+    >>> fastgd.reference.fit([1.0, 2.0], [2.0, 4.0], lr=0.1, epochs=2).n_steps
+    2
+    """
+    request = _fit_signature.bind(*args, **options)
+    request.apply_defaults()
+    return run(solve, **request.arguments)
+
+
+def gradient_descent(*args: Any, **options: Any) -> Path:
+    """`fastgd.gradient_descent` in plain NumPy.
+
+    Examples
+    --------
+    >>> import fastgd
+    >>> fastgd.reference.gradient_descent(lambda x: 2 * x, 5.0, lr=1.0, steps=2).x
+    array([ 5., -5.,  5.])
+    """
+    request = _gradient_descent_signature.bind(*args, **options)
+    request.apply_defaults()
+    return walk(descend, **request.arguments)
+
+
+fit.__signature__ = _fit_signature  # type: ignore[attr-defined]
+gradient_descent.__signature__ = _gradient_descent_signature  # type: ignore[attr-defined]

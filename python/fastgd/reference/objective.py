@@ -1,0 +1,63 @@
+"""Objective: what a run minimises, the mean (or sum) of the loss over rows plus the penalty.
+
+sum_i s_i loss(x_i . w + b, y_i) / sum_i s_i + l1 |w|_1 + l2/2 |w|^2
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .penalty import Penalty
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Rows X (n, d), targets y (n, K), weights (n,) and their mean, a loss and a penalty.
+
+    Parameters `theta` are (K, d + 1): each output's coefficients, then its intercept, which is 0 and stays 0 where the
+    model has none.
+    """
+
+    X: NDArray[Any]
+    y: Array
+    weight: Array
+    mean_weight: float
+    loss: Any
+    penalty: Penalty
+    fit_intercept: bool
+
+    def of_batch(self, rows: Any, theta: Array) -> tuple[float, Array]:
+        """Loss over a batch without the penalty, and the gradient with that of the penalty's smooth part."""
+        x = self.X[rows].astype(np.float64, copy=False)
+        s = self.weight[rows, None]
+        w, b = theta[:, :-1], theta[:, -1]
+
+        raw = x @ w.T + b
+        loss = (s * self.loss.value(raw, self.y[rows])).sum()
+        slope = s * self.loss.gradient(raw, self.y[rows])
+        if self.loss.reduction == "mean":
+            total = len(x) * self.mean_weight
+            loss, slope = loss / total, slope / total
+
+        gradient = np.zeros_like(theta)
+        gradient[:, :-1] = slope.T @ x + self.penalty.gradient(w)
+        if self.fit_intercept:
+            gradient[:, -1] = slope.sum(axis=0)
+        return float(loss), gradient
+
+    def value(self, theta: Array) -> float:
+        """The objective over all rows."""
+        return self.of_batch(slice(None), theta)[0] + self.penalty.value(theta[:, :-1])
+
+    def gradient_norm(self, theta: Array, gradient: Array, rate: float) -> float:
+        """Length of the gradient; with l1 of (w - prox(w - rate gradient)) / rate, zero exactly at the minimum."""
+        if self.penalty.l1:
+            gradient, w = gradient.copy(), theta[:, :-1]
+            gradient[:, :-1] = (w - self.penalty.prox(w - rate * gradient[:, :-1], rate)) / rate
+        return float(np.sqrt((gradient**2).sum()))

@@ -1,0 +1,30 @@
+"""Penalty: what large coefficients cost, l1 |w|_1 + l2/2 |w|^2. The intercept never pays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """Both penalties; 0 leaves one out."""
+
+    l1: float
+    l2: float
+
+    def value(self, w: Array) -> float:
+        """l1 |w|_1 + l2/2 |w|^2"""
+        return float(self.l1 * np.abs(w).sum() + self.l2 / 2 * (w**2).sum())
+
+    def gradient(self, w: Array) -> Array:
+        """Of the smooth part: l2 w."""
+        return self.l2 * w
+
+    def prox(self, w: Array, length: float) -> Array:
+        """The proximal step of the l1 part: every coordinate toward zero by length l1, and no further."""
+        return np.sign(w) * np.maximum(np.abs(w) - length * self.l1, 0) if self.l1 else w

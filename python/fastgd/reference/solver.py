@@ -1,0 +1,222 @@
+"""Solver: the loop. Gradient of a batch, rate, step; a record, a look at the stop rules; again."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .loss import losses
+from .objective import Objective
+from .optimizer import optimizers
+from .penalty import Penalty
+from .sampler import Sampler
+from .schedule import schedules
+from .stop import Bounds, Plateau
+
+Array = NDArray[np.float64]
+
+
+def solve(problem: Any, config: Any, observe: Any = None) -> Any:
+    """Minimise from (config.coef, config.intercept); `observe` is called after every epoch and may ask to stop."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges does so quietly, and says so at the end
+        run = Run(problem, config, observe)
+        return run.end(run.full_batch() if config.batch_size is None else run.batches())
+
+
+class Run:
+    """A run under way: `theta` (K, d + 1), the `gradient` and `loss` of the latest batch, the records."""
+
+    def __init__(self, problem: Any, config: Any, observe: Any) -> None:
+        self.config, self.observe = config, observe
+        weight = np.ones(len(problem.X)) if problem.sample_weight is None else problem.sample_weight
+        self.objective = Objective(
+            problem.X,
+            problem.y,
+            weight,
+            float(weight.mean()),
+            losses[config.loss[0]](**config.loss[1]),
+            Penalty(config.l1, config.l2),
+            config.fit_intercept,
+        )
+        self.optimizer = optimizers[config.optimizer[0]](**config.optimizer[1])
+        self.schedule = schedules[config.schedule[0]](**config.schedule[1])
+        self.records: list[tuple[Any, ...]] = []
+        self.began = time.perf_counter()
+
+        self.theta = np.column_stack([config.coef, config.intercept])
+        self.epochs = self.steps = 0
+        self.rate = self.schedule.rate(config.lr, 1, 0)
+        self.evaluate(slice(None))
+        self.measure()
+        self.bounds = Bounds(self.loss, self.objective.value(np.zeros_like(self.theta)))
+        self.best = (self.loss, self.theta)
+        if config.record is not None:
+            self.record(self.loss)
+
+    def full_batch(self) -> str:
+        """One epoch is one step."""
+        small = -np.inf if self.config.tol is None else self.config.tol * self.gradient_norm_at_zero()
+        if not self.bounds.hold(self.loss):
+            return "diverged"
+        if self.gradient_norm <= small:
+            return "converged"
+        while self.epochs < self.config.epochs:
+            self.step()
+            self.epochs += 1
+            self.evaluate(slice(None))
+            self.measure()
+            if self.config.record == "epoch" or self.wants_step(self.steps):
+                self.record(self.loss)
+            stop = self.show(self.loss)
+            if not self.bounds.hold(self.loss):
+                return "diverged"
+            self.keep_best(self.loss)
+            if self.gradient_norm <= small:
+                return "converged"
+            if stop:
+                return "stopped"
+        return "diverged" if self.bounds.above_start(self.loss) else "max_epochs"
+
+    def batches(self) -> str:
+        """Many steps an epoch, each along the gradient of a few rows."""
+        config, n = self.config, len(self.objective.X)
+        sampler = Sampler(n, config.batch_size, config.shuffle, config.rng)
+        plateau = None if config.tol is None else Plateau(config.tol, config.patience)
+        if not self.bounds.hold(self.loss):
+            return "diverged"
+        while self.epochs < config.epochs:
+            seen, loss = 0, 0.0
+            for batch in sampler.epoch():
+                penalty = self.evaluate(batch)
+                if not np.isfinite(self.loss):
+                    return "diverged"
+                seen += len(batch)
+                share = len(batch) / n
+                of_rows = share if self.objective.loss.reduction == "mean" else 1.0
+                loss += of_rows * (self.loss - penalty) + share * penalty
+                wanted = self.wants_step(self.steps + 1)
+                if wanted or seen == n:
+                    self.measure()
+                self.step()
+                self.epochs += seen == n
+                if wanted:
+                    self.record(self.exact_or(self.loss))
+            shown = self.exact_or(loss)
+            if config.record == "epoch":
+                self.record(shown)
+            stop = self.show(shown)
+            if not self.bounds.hold(loss) or not np.isfinite(self.theta).all():
+                return "diverged"
+            self.keep_best(loss)
+            if plateau is not None and plateau.reached(loss):
+                return "converged"
+            if stop:
+                return "stopped"
+        return "max_epochs"
+
+    def end(self, status: str) -> dict[str, Any]:
+        """The last record, unless it is made already, and the objective where the run ends."""
+        if self.records and self.records[-1][1] != self.steps:
+            self.record(self.exact_or(self.loss))
+        loss = self.objective.value(self.theta)
+        if status == "diverged" or not self.bounds.hold(loss):
+            status, self.theta = "diverged", self.best[1]
+            loss = self.objective.value(self.theta)
+        return {
+            "coef": self.theta[:, :-1],
+            "intercept": self.theta[:, -1],
+            "loss": loss,
+            "status": status,
+            "n_epochs": self.epochs,
+            "n_steps": self.steps,
+            "history": self.history(),
+        }
+
+    def evaluate(self, batch: Any) -> float:
+        """Set `loss` and `gradient` to those of a batch, penalty included; return the penalty."""
+        loss, self.gradient = self.objective.of_batch(batch, self.theta)
+        penalty = self.objective.penalty.value(self.theta[:, :-1])
+        self.loss = loss + penalty
+        return penalty
+
+    def step(self) -> None:
+        """One update along `gradient`."""
+        self.rate = self.schedule.rate(self.config.lr, self.steps + 1, self.epochs)
+        theta = self.optimizer.step(self.theta, self.gradient, self.rate)
+        theta[:, :-1] = self.objective.penalty.prox(theta[:, :-1], self.rate)
+        self.theta = theta
+        self.steps += 1
+
+    def measure(self) -> None:
+        """Set `gradient_norm` to the length of `gradient`."""
+        self.gradient_norm = self.objective.gradient_norm(self.theta, self.gradient, self.rate)
+
+    def gradient_norm_at_zero(self) -> float:
+        zero = np.zeros_like(self.theta)
+        return self.objective.gradient_norm(zero, self.objective.of_batch(slice(None), zero)[1], self.rate)
+
+    def exact_or(self, loss: float) -> float:
+        """The exact objective where the user asked for it, else `loss`, which came for free."""
+        batched = self.config.batch_size is not None
+        return self.objective.value(self.theta) if self.config.exact_loss and batched else loss
+
+    def keep_best(self, loss: float) -> None:
+        """The end of an epoch with the lowest loss so far."""
+        if loss < self.best[0]:
+            self.best = (loss, self.theta)
+
+    def wants_step(self, step: int) -> bool:
+        return isinstance(self.config.record, int) and step % self.config.record == 0
+
+    def record(self, loss: float) -> None:
+        w, b = self.theta[:, :-1], self.theta[:, -1]
+        seconds = time.perf_counter() - self.began
+        self.records.append((self.epochs, self.steps, loss, w, b, self.rate, self.gradient_norm, seconds))
+
+    def show(self, loss: float) -> bool:
+        if self.observe is None:
+            return False
+        w, b = self.theta[:, :-1].copy(), self.theta[:, -1].copy()
+        return bool(self.observe(self.epochs, self.steps, loss, w, b, self.rate, self.gradient_norm))
+
+    def history(self) -> dict[str, NDArray[Any]]:
+        """The records in columns."""
+        names = ("epoch", "step", "loss", "coef", "intercept", "lr", "grad_norm", "seconds")
+        outputs, d = self.theta.shape[0], self.theta.shape[1] - 1
+        shapes = {"coef": (-1, outputs, d), "intercept": (-1, outputs)}
+        return {
+            name: np.array([record[i] for record in self.records], np.int64 if i < 2 else np.float64).reshape(
+                shapes.get(name, (-1,))
+            )
+            for i, name in enumerate(names)
+        }
+
+
+def descend(gradient: Any, fun: Any, config: Any) -> tuple[Array, Array, str]:
+    """The same update rules and schedules on any function whose derivative somebody supplies."""
+    optimizer = optimizers[config.optimizer[0]](**config.optimizer[1])
+    schedule = schedules[config.schedule[0]](**config.schedule[1])
+    path = [config.x0]
+    values = [] if fun is None else [fun(config.x0.copy())]
+    status, steps = "max_epochs", 0
+    while steps < config.steps or config.tol is not None:
+        g = gradient(path[-1].copy())
+        if config.tol is not None and np.sqrt((g**2).sum()) <= config.tol:
+            status = "converged"
+            break
+        if steps == config.steps:
+            break
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = optimizer.step(path[-1], g, schedule.rate(config.lr, steps + 1, steps))
+        value = 0.0 if fun is None or not np.isfinite(x).all() else fun(x.copy())
+        if not np.isfinite(x).all() or not np.isfinite(value):
+            status = "diverged"
+            break
+        path.append(x)
+        if fun is not None:
+            values.append(value)
+        steps += 1
+    return np.array(path), np.array(values, dtype=np.float64), status

@@ -1,0 +1,112 @@
+"""Result: what a fit gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd import _door
+from fastgd._door import Array
+from fastgd.history import History
+
+if TYPE_CHECKING:
+    from fastgd.plot import LossCurve
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitResult:
+    """A fitted linear model `y = X @ coef + intercept` and how it came about.
+
+    Attributes
+    ----------
+    coef : ndarray, shape (d,), or (K, d) when y was two-dimensional
+    intercept : float, or ndarray of shape (K,)
+    loss : float
+        The objective over all rows at `coef` and `intercept`, penalty included.
+    status : {"converged", "max_epochs", "diverged", "stopped"}
+    message : str
+        The status in a sentence.
+    n_epochs, n_steps : int
+        Passes over the rows, and updates.
+    lr : float
+    optimizer : str
+    engine : str
+        "rows" walks the data; "closed_form" solved a least-squares problem.
+    standardized : bool
+        Whether the work was done on centred and scaled features. What is reported is in the user's units anyway.
+    history : History
+    options : dict
+        The request, resolved: loss, batch_size, schedule, l1, l2, fit_intercept, tol, ...
+    """
+
+    coef: Array
+    intercept: Any
+    loss: float
+    status: str
+    message: str
+    n_epochs: int
+    n_steps: int
+    lr: float
+    optimizer: str
+    engine: str
+    standardized: bool
+    history: History
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def predict(self, X: Any) -> Array:
+        """Raw predictions `X @ coef + intercept`.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, d), or (n,) for one feature
+
+        Returns
+        -------
+        ndarray, shape (n,) or (n, K)
+
+        Raises
+        ------
+        ValueError
+            If X has another number of features than the model, or is not finite.
+        TypeError
+            If X does not hold real numbers.
+
+        Examples
+        --------
+        >>> import fastgd
+        >>> model = fastgd.closed_form([0.0, 1.0, 2.0], [1.0, 3.0, 5.0])
+        >>> model.predict([10.0]).round(9)
+        array([21.])
+        """
+        checked = _door.rows(X)
+        d = self.coef.shape[-1]
+        if checked.shape[1] != d:
+            raise ValueError(f"X must have {d} features as in the fit, got {checked.shape[1]}")
+        return np.asarray(checked @ self.coef.T + self.intercept, dtype=np.float64)
+
+    def plot(self, ax: Any = None) -> LossCurve:
+        """The loss curve: `fastgd.plot.loss_curve(self, ax=ax)`."""
+        from fastgd import plot
+
+        return plot.loss_curve(self, ax=ax)
+
+    def __repr__(self) -> str:
+        def shown(values: Any) -> str:
+            text = np.array2string(np.asarray(values), precision=6, threshold=12, edgeitems=3, max_line_width=100)
+            return text.replace("\n", "\n" + " " * 13)
+
+        loss = self.options.get("loss", ("",))[0]
+        start = f", {self.history.loss[0]:.6g} at the start" if len(self.history) else ""
+        lines = [
+            f"FitResult: {self.message}",
+            f"  loss       {self.loss:.8g} ({loss}{start})",
+            f"  coef       {shown(self.coef)}",
+            f"  intercept  {shown(self.intercept)}",
+        ]
+        if self.engine != "closed_form":
+            size = self.options.get("batch_size")
+            batch = "full batch" if size is None else "single rows" if size == 1 else f"batches of {size} rows"
+            lines.append(f"  by         {self.optimizer}, lr {self.lr:g}, {batch}, {self.n_steps} steps")
+        return "\n".join(lines)

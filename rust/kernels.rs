@@ -1,0 +1,60 @@
+//! Kernels: the two passes over a row that everything else is made of. Rows may be f32, sums are f64.
+
+/// A stored number.
+pub trait Element: Copy + Send + Sync + Into<f64> {}
+impl Element for f32 {}
+impl Element for f64 {}
+
+/// Independent partial sums: enough to hide the latency of an addition, in a fixed order.
+const LANES: usize = 8;
+
+/// sum_j x_j w_j
+#[inline]
+pub fn dot<T: Element>(x: &[T], w: &[f64]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let (x_lanes, w_lanes) = (x.chunks_exact(LANES), w.chunks_exact(LANES));
+    let mut sum = 0.0;
+    for (x, w) in x_lanes.remainder().iter().zip(w_lanes.remainder()) {
+        sum += (*x).into() * w;
+    }
+    for (x, w) in x_lanes.zip(w_lanes) {
+        for l in 0..LANES {
+            lanes[l] += x[l].into() * w[l];
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    sum + (((a + e) + (c + g)) + ((b + f) + (d + h)))
+}
+
+/// y_j += a x_j
+#[inline]
+pub fn axpy<T: Element>(a: f64, x: &[T], y: &mut [f64]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += a * (*x).into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_agrees_with_the_plain_sum() {
+        for d in 0..40 {
+            let x: Vec<f64> = (0..d).map(|j| (j as f64 * 0.7).sin()).collect();
+            let w: Vec<f64> = (0..d).map(|j| (j as f64 * 1.3).cos()).collect();
+            let plain: f64 = x.iter().zip(&w).map(|(x, w)| x * w).sum();
+            assert!((dot(&x, &w) - plain).abs() <= 1e-14, "d = {d}");
+
+            let narrow: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+            let widened: Vec<f64> = narrow.iter().map(|&x| x.into()).collect();
+            assert_eq!(dot(&narrow, &w), dot(&widened, &w), "f32 rows are only stored narrow");
+
+            let mut y = w.clone();
+            axpy(0.5, &x, &mut y);
+            for j in 0..d {
+                assert_eq!(y[j], w[j] + 0.5 * x[j]);
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! fastgd: linear models by gradient descent. This file is the map; every room says in its first line what it is.
+//!
+//! ```text
+//! error -> registry -> loss, penalty, optimizer, schedule      what a run is made of: a part is a formula and a row
+//! error -> data -> objective                                   what is minimised: mean loss over rows, plus penalty
+//! error -> observe, sampler, history -> stop                   what surrounds it: batches, records, ends
+//! parts -> solver, descent -> py                                     the loop, and the door to Python
+//! ```
+pub mod data;
+pub mod descent;
+pub mod error;
+pub mod history;
+pub mod kernels;
+pub mod loss;
+pub mod objective;
+pub mod observe;
+pub mod optimizer;
+pub mod penalty;
+pub mod registry;
+pub mod sampler;
+pub mod schedule;
+pub mod solver;
+pub mod stop;
+
+#[cfg(feature = "python")]
+mod py;

@@ -1,0 +1,225 @@
+//! Loss: how far a raw prediction is from its target, and the derivative that says where to go.
+//! To add one, write `value` and `gradient` for one number, a row in `LOSSES`, and its twin of the same name in
+//! `python/fastgd/reference/loss.py`.
+
+use std::fmt;
+
+use crate::registry::{Part, choose};
+
+/// A formula in one raw prediction `raw` and its target `y`.
+pub trait Loss: Send + Sync {
+    /// loss(raw, y)
+    fn value(&self, raw: f64, y: f64) -> f64;
+
+    /// d loss / d raw, or a subgradient
+    fn gradient(&self, raw: f64, y: f64) -> f64;
+
+    /// Over a block of rows: returns `sum_i s_i loss_i` and replaces each raw prediction by `s_i d loss_i / d raw`.
+    /// `raw` and `y` are (m, outputs), `weight` is (m) or empty for all ones. Compiled once a loss, with its formula inlined.
+    fn block(&self, raw: &mut [f64], y: &[f64], weight: &[f64], outputs: usize) -> f64 {
+        let mut sum = 0.0;
+        if weight.is_empty() {
+            for (raw, &y) in raw.iter_mut().zip(y) {
+                sum += self.value(*raw, y);
+                *raw = self.gradient(*raw, y);
+            }
+        } else {
+            for ((raw, y), &s) in raw.chunks_exact_mut(outputs).zip(y.chunks_exact(outputs)).zip(weight) {
+                for (raw, &y) in raw.iter_mut().zip(y) {
+                    sum += s * self.value(*raw, y);
+                    *raw = s * self.gradient(*raw, y);
+                }
+            }
+        }
+        sum
+    }
+}
+
+/// Which targets a loss is defined for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Targets {
+    Real,
+    NonNegative,
+    OneOf(&'static [f64]),
+}
+
+impl Targets {
+    /// Whether the loss is defined at `y`.
+    pub fn admit(&self, y: f64) -> bool {
+        match self {
+            Targets::Real => true,
+            Targets::NonNegative => y >= 0.0,
+            Targets::OneOf(values) => values.contains(&y),
+        }
+    }
+}
+
+impl fmt::Display for Targets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Targets::Real => write!(f, "real"),
+            Targets::NonNegative => write!(f, ">= 0"),
+            Targets::OneOf(values) => {
+                write!(f, "one of {}", values.iter().map(f64::to_string).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+/// How the losses of several rows become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduction {
+    Mean,
+    Sum,
+}
+
+/// What is true of a loss whatever the data.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Smallest bound on the second derivative in `raw`; `None` where there is none.
+    pub curvature: Option<f64>,
+    /// Differentiable everywhere (else it has kinks).
+    pub smooth: bool,
+    /// A multiple of (raw - y)^2: least squares solves it.
+    pub squared: bool,
+    pub targets: Targets,
+    pub reduction: Reduction,
+}
+
+/// factor (raw - y)^2
+struct Squared {
+    factor: f64,
+}
+
+impl Loss for Squared {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        self.factor * (raw - y) * (raw - y)
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        2.0 * self.factor * (raw - y)
+    }
+}
+
+/// Every loss there is.
+pub const LOSSES: &[Part<dyn Loss, Facts>] = &[
+    Part {
+        name: "mse",
+        formula: "(raw - y)^2, averaged over rows",
+        parameters: &[],
+        make: |_| Box::new(Squared { factor: 1.0 }),
+        facts: Facts {
+            curvature: Some(2.0),
+            smooth: true,
+            squared: true,
+            targets: Targets::Real,
+            reduction: Reduction::Mean,
+        },
+    },
+    Part {
+        name: "half_mse",
+        formula: "(raw - y)^2 / 2, averaged over rows",
+        parameters: &[],
+        make: |_| Box::new(Squared { factor: 0.5 }),
+        facts: Facts {
+            curvature: Some(1.0),
+            smooth: true,
+            squared: true,
+            targets: Targets::Real,
+            reduction: Reduction::Mean,
+        },
+    },
+    Part {
+        name: "sse",
+        formula: "(raw - y)^2, summed over rows",
+        parameters: &[],
+        make: |_| Box::new(Squared { factor: 1.0 }),
+        facts: Facts {
+            curvature: Some(2.0),
+            smooth: true,
+            squared: true,
+            targets: Targets::Real,
+            reduction: Reduction::Sum,
+        },
+    },
+];
+
+/// The loss called `name` with its parameters, and what is true of it.
+///
+/// # Errors
+/// If there is no such loss or parameter, or a value is out of range.
+pub fn loss(name: &str, given: &[(String, f64)]) -> Result<(Box<dyn Loss>, Facts), crate::error::Error> {
+    let (part, values) = choose("loss", LOSSES, name, given)?;
+    Ok(((part.make)(&values), part.facts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pairs (raw, y) with admissible targets, away from y = raw where a kink may lie.
+    fn samples(targets: Targets) -> Vec<(f64, f64)> {
+        let raws = [-3.1, -1.2, -0.4, 0.3, 0.9, 2.7];
+        let ys = [-2.0, -1.0, 0.0, 1.0, 2.0, 5.0];
+        raws.iter().flat_map(|&raw| ys.iter().map(move |&y| (raw, y))).filter(|&(_, y)| targets.admit(y)).collect()
+    }
+
+    fn all() -> impl Iterator<Item = (&'static str, Box<dyn Loss>, Facts)> {
+        LOSSES.iter().map(|part| {
+            let (made, facts) = loss(part.name, &[]).unwrap();
+            (part.name, made, facts)
+        })
+    }
+
+    #[test]
+    fn gradient_is_the_derivative_of_value() {
+        for (name, loss, facts) in all() {
+            for (raw, y) in samples(facts.targets) {
+                let h = 1e-6;
+                let slope = (loss.value(raw + h, y) - loss.value(raw - h, y)) / (2.0 * h);
+                let gradient = loss.gradient(raw, y);
+                assert!(
+                    (slope - gradient).abs() <= 1e-6 * (1.0 + gradient.abs()),
+                    "{name} at {raw}, {y}: {slope} {gradient}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn curvature_bounds_the_change_of_the_gradient() {
+        for (name, loss, facts) in all() {
+            let Some(bound) = facts.curvature else { continue };
+            for (raw, y) in samples(facts.targets) {
+                let change = (loss.gradient(raw + 0.01, y) - loss.gradient(raw, y)) / 0.01;
+                assert!(change >= -1e-9 && change <= bound * (1.0 + 1e-9), "{name} at {raw}, {y}: {change} > {bound}");
+            }
+        }
+    }
+
+    #[test]
+    fn block_is_the_formula_row_by_row() {
+        for (name, loss, facts) in all() {
+            let (raw, y): (Vec<f64>, Vec<f64>) = samples(facts.targets).into_iter().take(6).unzip();
+            for (weight, outputs) in [(vec![], 1), (vec![1.0, 0.0, 2.5, 0.5, 3.0, 1.5], 1), (vec![0.5, 2.0, 0.0], 2)] {
+                let s = |i: usize| weight.get(i / outputs).copied().unwrap_or(1.0);
+                let mut slopes = raw.clone();
+                let sum = loss.block(&mut slopes, &y, &weight, outputs);
+                let expected: f64 = (0..raw.len()).map(|i| s(i) * loss.value(raw[i], y[i])).sum();
+                assert!((sum - expected).abs() <= 1e-14 * expected.abs(), "{name}");
+                for i in 0..raw.len() {
+                    assert_eq!(slopes[i], s(i) * loss.gradient(raw[i], y[i]), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn targets_say_what_they_admit() {
+        assert!(Targets::Real.admit(-1e300));
+        assert!(Targets::NonNegative.admit(0.0) && !Targets::NonNegative.admit(-1.0));
+        let binary = Targets::OneOf(&[0.0, 1.0]);
+        assert!(binary.admit(1.0) && !binary.admit(0.5));
+        assert_eq!(binary.to_string(), "one of 0, 1");
+    }
+}

@@ -1,0 +1,186 @@
+//! Objective: what a run minimises, the mean (or sum) of the loss over rows plus the penalty.
+//! `sum_i s_i loss(x_i . w + b, y_i) / sum_i s_i + l1 |w|_1 + l2/2 |w|^2`
+
+use crate::data::{Pick, Problem};
+use crate::error::Error;
+use crate::loss::{Loss, Reduction};
+use crate::observe::Watch;
+use crate::penalty::Penalty;
+
+/// Numbers of a block that should stay in the first-level cache between the two passes over it.
+const BLOCK: usize = 2048;
+
+/// A problem, a loss and a penalty. Parameters `theta` are one vector: the coefficients (outputs, d), then the intercepts.
+pub struct Objective<'a> {
+    pub problem: &'a Problem<'a>,
+    pub loss: &'a dyn Loss,
+    pub reduction: Reduction,
+    pub penalty: Penalty,
+    pub fit_intercept: bool,
+}
+
+/// Room for one block of rows.
+#[derive(Default)]
+pub struct Scratch {
+    raw: Vec<f64>,
+    y: Vec<f64>,
+    weight: Vec<f64>,
+}
+
+impl Objective<'_> {
+    /// How many of the parameters are coefficients.
+    pub fn coefs(&self) -> usize {
+        self.problem.outputs * self.problem.rows.d()
+    }
+
+    /// How many parameters there are.
+    pub fn size(&self) -> usize {
+        self.coefs() + if self.fit_intercept { self.problem.outputs } else { 0 }
+    }
+
+    /// All rows.
+    pub fn all(&self) -> Pick<'static> {
+        Pick::Run(0..self.problem.n)
+    }
+
+    /// The loss of `rows` rows, from the sum of `s_i loss_i` over them.
+    pub fn reduce(&self, sum: f64, rows: usize) -> f64 {
+        sum * self.factor(rows)
+    }
+
+    /// The penalty at `theta`.
+    pub fn penalty(&self, theta: &[f64]) -> f64 {
+        self.penalty.value(&theta[..self.coefs()])
+    }
+
+    /// The objective over all rows.
+    ///
+    /// # Errors
+    /// What `watch` answers.
+    pub fn value(&self, theta: &[f64], scratch: &mut Scratch, watch: &mut Watch) -> Result<f64, Error> {
+        let sum = self.pass(&self.all(), theta, None, scratch, watch)?;
+        Ok(self.reduce(sum, self.problem.n) + self.penalty(theta))
+    }
+
+    /// Sets `grad` to the gradient over a batch, with that of the penalty's smooth part;
+    /// returns the sum of `s_i loss_i` over it.
+    ///
+    /// # Errors
+    /// What `watch` answers.
+    pub fn gradient(
+        &self,
+        batch: &Pick,
+        theta: &[f64],
+        grad: &mut [f64],
+        scratch: &mut Scratch,
+        watch: &mut Watch,
+    ) -> Result<f64, Error> {
+        grad.fill(0.0);
+        let sum = self.pass(batch, theta, Some(&mut *grad), scratch, watch)?;
+        let factor = self.factor(batch.len());
+        for grad in &mut *grad {
+            *grad *= factor;
+        }
+        let coefs = self.coefs();
+        self.penalty.add_gradient(&theta[..coefs], &mut grad[..coefs]);
+        Ok(sum)
+    }
+
+    fn factor(&self, rows: usize) -> f64 {
+        match self.reduction {
+            Reduction::Mean => 1.0 / (self.problem.mean_weight * rows as f64),
+            Reduction::Sum => 1.0,
+        }
+    }
+
+    /// Block by block: predictions, losses, and if asked the sum of `s_i` times the gradient of `loss_i`.
+    fn pass(
+        &self,
+        batch: &Pick,
+        theta: &[f64],
+        mut grad: Option<&mut [f64]>,
+        scratch: &mut Scratch,
+        watch: &mut Watch,
+    ) -> Result<f64, Error> {
+        let Problem { rows, y, outputs, weight, .. } = *self.problem;
+        let (w, b) = theta.split_at(self.coefs());
+        let mut sum = 0.0;
+        for block in batch.blocks((BLOCK / (rows.d() + outputs)).clamp(8, 256)) {
+            let Scratch { raw, y: block_y, weight: block_weight } = scratch;
+            raw.resize(block.len() * outputs, 0.0);
+            block_y.clear();
+            block_weight.clear();
+            for i in block.indices() {
+                block_y.extend_from_slice(&y[i * outputs..(i + 1) * outputs]);
+            }
+            if !weight.is_empty() {
+                block_weight.extend(block.indices().map(|i| weight[i]));
+            }
+            rows.forward(&block, w, b, raw);
+            sum += self.loss.block(raw, block_y, block_weight, outputs);
+            if let Some(grad) = grad.as_deref_mut() {
+                let (grad_w, grad_b) = grad.split_at_mut(w.len());
+                rows.backward(&block, raw, grad_w);
+                for slopes in raw.chunks_exact(outputs) {
+                    for (grad, slope) in grad_b.iter_mut().zip(slopes) {
+                        *grad += slope;
+                    }
+                }
+            }
+            watch.tick(block.len() * w.len())?;
+        }
+        Ok(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Dense;
+    use crate::loss::LOSSES;
+    use crate::observe::Alone;
+
+    /// Over the table: the gradient of a batch is the derivative of the batch's objective, weights and penalty included.
+    #[test]
+    fn gradient_is_the_derivative_of_the_objective() {
+        let values: Vec<f64> = (0..30).map(|i| (i as f64 * 0.9).sin()).collect();
+        let rows = Dense::new(&values, 3).unwrap();
+        let weight: Vec<f64> = (0..10).map(|i| 0.5 + (i % 3) as f64).collect();
+        let theta = [0.3, -0.2, 0.1, 0.4, 0.0, -0.5, 0.2, -0.1];
+        let (mut scratch, mut alone) = (Scratch::default(), Alone);
+        let mut watch = Watch::new(&mut alone);
+        for part in LOSSES {
+            let (loss, facts) = crate::loss::loss(part.name, &[]).unwrap();
+            let candidates = [-1.0, 1.0, 0.0, 2.0, 5.0, -4.0];
+            let admitted: Vec<f64> = candidates.into_iter().filter(|&y| facts.targets.admit(y)).collect();
+            let y: Vec<f64> = (0..20).map(|i| admitted[i % admitted.len()]).collect();
+            let problem = Problem::new(&rows, 10, &y, 2, &weight).unwrap();
+            let objective = Objective {
+                problem: &problem,
+                loss: &*loss,
+                reduction: facts.reduction,
+                penalty: Penalty { l1: 0.0, l2: 0.7 },
+                fit_intercept: true,
+            };
+            for batch in [objective.all(), Pick::At(&[7, 2, 2])] {
+                let mut grad = [9.0; 8];
+                objective.gradient(&batch, &theta, &mut grad, &mut scratch, &mut watch).unwrap();
+                for j in 0..theta.len() {
+                    let mut at = |step: f64| {
+                        let mut moved = theta;
+                        moved[j] += step;
+                        let sum = objective.pass(&batch, &moved, None, &mut scratch, &mut watch).unwrap();
+                        objective.reduce(sum, batch.len()) + objective.penalty(&moved)
+                    };
+                    let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
+                    assert!(
+                        (slope - grad[j]).abs() <= 1e-6 * (1.0 + slope.abs()),
+                        "{} {j}: {slope} {}",
+                        part.name,
+                        grad[j]
+                    );
+                }
+            }
+        }
+    }
+}

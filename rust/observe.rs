@@ -1,0 +1,126 @@
+//! Observe: who looks on while a run is under way, and may end it.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+
+/// What an observer is shown after an epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct State<'a> {
+    pub epoch: u64,
+    pub step: u64,
+    pub loss: f64,
+    /// (outputs, d)
+    pub coef: &'a [f64],
+    /// (outputs), or empty without an intercept
+    pub intercept: &'a [f64],
+    pub rate: f64,
+    pub grad_norm: f64,
+}
+
+/// The world outside a run.
+pub trait Observe {
+    /// Every 50 ms, within passes too; an error ends the run.
+    ///
+    /// # Errors
+    /// `Error::Interrupted` when the user wants out.
+    fn look_up(&mut self) -> Result<(), Error>;
+
+    /// Once after every epoch; `true` stops the run.
+    ///
+    /// # Errors
+    /// `Error::Interrupted` when the observer itself failed.
+    fn epoch(&mut self, state: &State) -> Result<bool, Error>;
+}
+
+/// Nobody looks.
+pub struct Alone;
+
+impl Observe for Alone {
+    fn look_up(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn epoch(&mut self, _state: &State) -> Result<bool, Error> {
+        Ok(false)
+    }
+}
+
+/// Work, in multiplications, between two looks at the clock: well under a millisecond.
+const WORK: usize = 1 << 18;
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// Counts work, now and then looks at the clock, and every 50 ms lets the observer look up.
+pub struct Watch<'a> {
+    observe: &'a mut dyn Observe,
+    work: usize,
+    began: Instant,
+    looked: Instant,
+}
+
+impl<'a> Watch<'a> {
+    /// Starts the clock.
+    pub fn new(observe: &'a mut dyn Observe) -> Self {
+        let now = Instant::now();
+        Watch { observe, work: 0, began: now, looked: now }
+    }
+
+    /// Says that `work` more multiplications are done.
+    ///
+    /// # Errors
+    /// What the observer answers.
+    #[inline]
+    pub fn tick(&mut self, work: usize) -> Result<(), Error> {
+        self.work += work;
+        if self.work < WORK {
+            return Ok(());
+        }
+        self.work = 0;
+        if self.looked.elapsed() < INTERVAL {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        self.observe.look_up()
+    }
+
+    /// Says that an epoch is over.
+    ///
+    /// # Errors
+    /// What the observer answers.
+    pub fn epoch(&mut self, state: &State) -> Result<bool, Error> {
+        self.observe.epoch(state)
+    }
+
+    /// Seconds since the start.
+    pub fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Impatient;
+
+    impl Observe for Impatient {
+        fn look_up(&mut self) -> Result<(), Error> {
+            Err(Error::Interrupted)
+        }
+
+        fn epoch(&mut self, _state: &State) -> Result<bool, Error> {
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn looks_up_only_when_the_interval_is_over() {
+        let mut observe = Impatient;
+        let mut watch = Watch::new(&mut observe);
+        assert_eq!(watch.tick(1), Ok(()));
+        assert_eq!(watch.tick(WORK), Ok(()));
+        std::thread::sleep(INTERVAL);
+        assert_eq!(watch.tick(1), Ok(()));
+        assert_eq!(watch.tick(WORK), Err(Error::Interrupted));
+    }
+}

@@ -1,0 +1,446 @@
+//! Py: the door to Python, and the only file that knows of it. Requests come in checked and normalised by
+//! `fastgd._fit`; errors become ValueError here alone; a panic becomes one RuntimeError.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use numpy::ndarray::{Array1, Array2, Array3};
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyList};
+
+use crate::data::{Dense, Pick, Problem, Rows};
+use crate::descent::{Function, descend};
+use crate::error::Error;
+use crate::history::Record;
+use crate::loss::{LOSSES, Reduction, Targets, loss};
+use crate::objective::{Objective, Scratch};
+use crate::observe::{Alone, Observe, State, Watch};
+use crate::optimizer::{OPTIMIZERS, optimizer};
+use crate::penalty::Penalty;
+use crate::registry::{self, Parameter, Part};
+use crate::sampler::Shuffle;
+use crate::schedule::{SCHEDULES, schedule};
+use crate::solver::{Config, solve as solve_in_rust};
+
+/// fastgd's engine. Called by `fastgd`, which checks what comes in; not meant to be called directly.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::{choose, gradient_descent, loss_and_gradient, losses, optimizers, schedules, solve};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "the names are Python's")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    /// Whether the optimiser was on when this module was built.
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "the names are Python's")]
+    const release: bool = !cfg!(debug_assertions);
+}
+
+/// Parameters as they were given, and with the defaults filled in.
+type Given = Vec<(String, f64)>;
+type Resolved = Result<HashMap<&'static str, f64>, Error>;
+
+fn choice(owner: &Bound<PyAny>, name: &str) -> PyResult<(String, Given)> {
+    let (name, given): (String, HashMap<String, f64>) = owner.getattr(name)?.extract()?;
+    Ok((name, sorted(given)))
+}
+
+/// By name, so that of several errors always the same one is told.
+fn sorted(given: HashMap<String, f64>) -> Given {
+    let mut given: Given = given.into_iter().collect();
+    given.sort_by(|a, b| a.0.cmp(&b.0));
+    given
+}
+
+fn raise(error: Error) -> PyErr {
+    match error {
+        Error::Memory { .. } => PyMemoryError::new_err(error.to_string()),
+        Error::Interrupted => PyRuntimeError::new_err(BUG),
+        Error::Argument { .. } => PyValueError::new_err(error.to_string()),
+    }
+}
+
+const BUG: &str = "fastgd bug: please report";
+
+/// Runs `work` with the interpreter released. A Python exception that `failure` took up comes out as it was.
+fn released<T: Send>(py: Python, failure: &Failure, work: impl FnOnce() -> Result<T, Error> + Send) -> PyResult<T> {
+    let outcome = py.detach(|| catch_unwind(AssertUnwindSafe(work)));
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(failure.take().unwrap_or_else(|| raise(error))),
+        Err(_) => Err(PyRuntimeError::new_err(BUG)),
+    }
+}
+
+/// Where a Python exception waits while Rust unwinds.
+#[derive(Default)]
+struct Failure(Mutex<Option<PyErr>>);
+
+impl Failure {
+    fn take(&self) -> Option<PyErr> {
+        self.0.lock().ok().and_then(|mut held| held.take())
+    }
+
+    /// Takes up an exception and ends the run.
+    fn hold<T>(&self, outcome: PyResult<T>) -> Result<T, Error> {
+        outcome.map_err(|error| {
+            if let Ok(mut held) = self.0.lock() {
+                held.get_or_insert(error);
+            }
+            Error::Interrupted
+        })
+    }
+}
+
+/// X as it lies in memory, borrowed for the length of a call.
+enum Table<'py> {
+    F64(PyReadonlyArray2<'py, f64>),
+    F32(PyReadonlyArray2<'py, f32>),
+}
+
+/// The arrays of a `fastgd._fit.Problem`.
+struct Arrays<'py> {
+    x: Table<'py>,
+    y: PyReadonlyArray2<'py, f64>,
+    weight: Option<PyReadonlyArray1<'py, f64>>,
+}
+
+impl<'py> Arrays<'py> {
+    fn new(problem: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let x = problem.getattr("X")?;
+        let x = match x.cast::<PyArray2<f32>>() {
+            Ok(x) => Table::F32(x.try_readonly()?),
+            Err(_) => Table::F64(x.extract()?),
+        };
+        Ok(Arrays { x, y: problem.getattr("y")?.extract()?, weight: problem.getattr("sample_weight")?.extract()? })
+    }
+
+    /// Calls `work` with the problem that borrows these arrays.
+    fn with<T>(&self, work: impl FnOnce(&Problem) -> PyResult<T>) -> PyResult<T> {
+        let y = self.y.as_slice()?;
+        let weight = match &self.weight {
+            Some(weight) => weight.as_slice()?,
+            None => &[],
+        };
+        let (n, d) = match &self.x {
+            Table::F64(x) => (x.shape()[0], x.shape()[1]),
+            Table::F32(x) => (x.shape()[0], x.shape()[1]),
+        };
+        let (f64s, f32s);
+        let rows: &dyn Rows = match &self.x {
+            Table::F64(x) => {
+                f64s = Dense::new(x.as_slice()?, d).map_err(raise)?;
+                &f64s
+            }
+            Table::F32(x) => {
+                f32s = Dense::new(x.as_slice()?, d).map_err(raise)?;
+                &f32s
+            }
+        };
+        work(&Problem::new(rows, n, y, self.y.shape()[1], weight).map_err(raise)?)
+    }
+}
+
+/// The start as one vector, in the layout of `Objective`.
+fn theta(coef: &Bound<PyAny>, intercept: &Bound<PyAny>, objective: &Objective) -> PyResult<Vec<f64>> {
+    let coef: PyReadonlyArray2<f64> = coef.extract()?;
+    let intercept: PyReadonlyArray1<f64> = intercept.extract()?;
+    let mut theta = coef.as_slice()?.to_vec();
+    if objective.fit_intercept {
+        theta.extend_from_slice(intercept.as_slice()?);
+    }
+    if theta.len() != objective.size() {
+        return Err(PyValueError::new_err("init must have one coefficient a feature and one intercept an output"));
+    }
+    Ok(theta)
+}
+
+/// What the world outside does to a run: signals, and the callback.
+struct Outside<'a> {
+    callback: Option<&'a Py<PyAny>>,
+    failure: &'a Failure,
+    d: usize,
+}
+
+impl Observe for Outside<'_> {
+    fn look_up(&mut self) -> Result<(), Error> {
+        self.failure.hold(Python::attach(|py| py.check_signals()))
+    }
+
+    fn epoch(&mut self, state: &State) -> Result<bool, Error> {
+        let Some(callback) = self.callback else { return Ok(false) };
+        self.failure.hold(Python::attach(|py| {
+            let coef = PyArray1::from_slice(py, state.coef).reshape([state.coef.len() / self.d, self.d])?;
+            let intercept = PyArray1::from_slice(py, state.intercept);
+            let arguments = (state.epoch, state.step, state.loss, coef, intercept, state.rate, state.grad_norm);
+            callback.bind(py).call1(arguments)?.is_truthy()
+        }))
+    }
+}
+
+/// Minimises the objective that `problem` and `config` (of `fastgd._fit`) describe.
+///
+/// `observe(epoch, step, loss, coef, intercept, lr, grad_norm)` is called after every epoch and may return True to stop.
+#[pyfunction]
+#[pyo3(signature = (problem, config, observe=None))]
+fn solve<'py>(
+    py: Python<'py>,
+    problem: &Bound<'py, PyAny>,
+    config: &Bound<'py, PyAny>,
+    observe: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let arrays = Arrays::new(problem)?;
+    let (name, parameters) = choice(config, "loss")?;
+    let (loss, facts) = loss(&name, &parameters).map_err(raise)?;
+    let (name, parameters) = choice(config, "optimizer")?;
+    let optimizer = optimizer(&name, &parameters).map_err(raise)?;
+    let (name, parameters) = choice(config, "schedule")?;
+    let schedule = schedule(&name, &parameters).map_err(raise)?;
+    let mut run = Config {
+        optimizer,
+        schedule,
+        lr: config.getattr("lr")?.extract()?,
+        epochs: config.getattr("epochs")?.extract()?,
+        batch_size: config.getattr("batch_size")?.extract()?,
+        shuffle: shuffle(&config.getattr("shuffle")?)?,
+        tol: config.getattr("tol")?.extract()?,
+        patience: config.getattr("patience")?.extract()?,
+        record: record(&config.getattr("record")?)?,
+        exact_loss: config.getattr("exact_loss")?.extract()?,
+    };
+    let penalty = Penalty { l1: config.getattr("l1")?.extract()?, l2: config.getattr("l2")?.extract()? };
+    let fit_intercept = config.getattr("fit_intercept")?.extract()?;
+    let rng: Py<PyAny> = config.getattr("rng")?.unbind();
+    let failure = Failure::default();
+
+    arrays.with(|problem| {
+        let objective = Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept };
+        let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
+        let (d, outputs) = (problem.rows.d(), problem.outputs);
+        let solution = released(py, &failure, || {
+            let mut permute = |order: &mut Vec<usize>| failure.hold(permutation(&rng, objective.problem.n, order));
+            let mut outside = Outside { callback: observe.as_ref(), failure: &failure, d };
+            solve_in_rust(&objective, &mut run, theta, &mut permute, &mut outside)
+        })?;
+
+        let (coef, intercept) = solution.theta.split_at(outputs * d);
+        let mut intercept = intercept.to_vec();
+        intercept.resize(outputs, 0.0);
+        let out = PyDict::new(py);
+        out.set_item("coef", shaped2(outputs, d, coef.to_vec())?.into_pyarray(py))?;
+        out.set_item("intercept", intercept.into_pyarray(py))?;
+        out.set_item("loss", solution.loss)?;
+        out.set_item("status", solution.status.name())?;
+        out.set_item("n_epochs", solution.epochs)?;
+        out.set_item("n_steps", solution.steps)?;
+        let history = solution.history;
+        let records = history.loss.len();
+        let columns = PyDict::new(py);
+        columns.set_item("epoch", history.epoch.into_pyarray(py))?;
+        columns.set_item("step", history.step.into_pyarray(py))?;
+        columns.set_item("loss", history.loss.into_pyarray(py))?;
+        let coef = Array3::from_shape_vec([records, outputs, d], history.coef).map_err(bug)?;
+        columns.set_item("coef", coef.into_pyarray(py))?;
+        columns.set_item("intercept", shaped2(records, outputs, history.intercept)?.into_pyarray(py))?;
+        columns.set_item("lr", history.rate.into_pyarray(py))?;
+        columns.set_item("grad_norm", history.grad_norm.into_pyarray(py))?;
+        columns.set_item("seconds", history.seconds.into_pyarray(py))?;
+        out.set_item("history", columns)?;
+        Ok(out)
+    })
+}
+
+fn shaped2(rows: usize, columns: usize, values: Vec<f64>) -> PyResult<Array2<f64>> {
+    Array2::from_shape_vec([rows, columns], values).map_err(bug)
+}
+
+fn bug(_: impl std::fmt::Display) -> PyErr {
+    PyRuntimeError::new_err(BUG)
+}
+
+/// NumPy's own permutation, so that the generator is left as NumPy would leave it.
+fn permutation(rng: &Py<PyAny>, n: usize, order: &mut Vec<usize>) -> PyResult<()> {
+    Python::attach(|py| {
+        let drawn: PyReadonlyArray1<i64> = rng.bind(py).call_method1("permutation", (n,))?.extract()?;
+        order.clear();
+        order.extend(drawn.as_slice()?.iter().map(|&i| i as usize));
+        Ok(())
+    })
+}
+
+fn shuffle(value: &Bound<PyAny>) -> PyResult<Shuffle> {
+    match value.cast::<PyBool>() {
+        Ok(every) => Ok(if every.is_true() { Shuffle::EveryEpoch } else { Shuffle::No }),
+        Err(_) => Ok(Shuffle::Once),
+    }
+}
+
+fn record(value: &Bound<PyAny>) -> PyResult<Record> {
+    if value.is_none() {
+        return Ok(Record::Nothing);
+    }
+    match value.extract::<u64>() {
+        Ok(every) => Ok(Record::Steps(every)),
+        Err(_) => Ok(Record::Epochs),
+    }
+}
+
+/// (loss, (K, d), (K,))
+type Evaluated<'py> = (f64, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>);
+
+/// The objective, and the gradient of all of it but the l1 part.
+#[pyfunction]
+fn loss_and_gradient<'py>(
+    py: Python<'py>,
+    problem: &Bound<'py, PyAny>,
+    config: &Bound<'py, PyAny>,
+) -> PyResult<Evaluated<'py>> {
+    let arrays = Arrays::new(problem)?;
+    let (name, parameters) = choice(config, "loss")?;
+    let (loss, facts) = loss(&name, &parameters).map_err(raise)?;
+    let penalty = Penalty { l1: config.getattr("l1")?.extract()?, l2: config.getattr("l2")?.extract()? };
+    arrays.with(|problem| {
+        let objective = Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept: true };
+        let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
+        let (value, grad) = released(py, &Failure::default(), || {
+            let (mut grad, mut scratch, mut alone) = (vec![0.0; theta.len()], Scratch::default(), Alone);
+            let mut watch = Watch::new(&mut alone);
+            let all: Pick = objective.all();
+            let sum = objective.gradient(&all, &theta, &mut grad, &mut scratch, &mut watch)?;
+            Ok((objective.reduce(sum, all.len()) + objective.penalty(&theta), grad))
+        })?;
+        let (coef, intercept) = grad.split_at(objective.coefs());
+        let coef = shaped2(problem.outputs, problem.rows.d(), coef.to_vec())?;
+        Ok((value, coef.into_pyarray(py), Array1::from(intercept.to_vec()).into_pyarray(py)))
+    })
+}
+
+/// A function written in Python.
+struct Supplied<'py> {
+    gradient: Bound<'py, PyAny>,
+    fun: Option<Bound<'py, PyAny>>,
+    failure: &'py Failure,
+}
+
+impl Function for Supplied<'_> {
+    fn gradient(&mut self, x: &[f64], grad: &mut [f64]) -> Result<(), Error> {
+        let answer = (|| {
+            let x = PyArray1::from_slice(self.gradient.py(), x);
+            let answer: PyReadonlyArray1<f64> = self.gradient.call1((x,))?.extract()?;
+            grad.copy_from_slice(answer.as_slice()?);
+            Ok(())
+        })();
+        self.failure.hold(answer)
+    }
+
+    fn value(&mut self, x: &[f64]) -> Result<Option<f64>, Error> {
+        let Some(fun) = &self.fun else { return Ok(None) };
+        self.failure.hold(fun.call1((PyArray1::from_slice(fun.py(), x),)).and_then(|value| value.extract()).map(Some))
+    }
+}
+
+/// ((n_steps + 1, d), (n_steps + 1,) or (0,), status)
+type Walked<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>, &'static str);
+
+/// Descends any function; `gradient` takes and returns a (d,) array, `fun` returns a float. Returns (x, fun, status).
+#[pyfunction]
+#[pyo3(signature = (gradient, fun, config))]
+fn gradient_descent<'py>(
+    py: Python<'py>,
+    gradient: Bound<'py, PyAny>,
+    fun: Option<Bound<'py, PyAny>>,
+    config: &Bound<'py, PyAny>,
+) -> PyResult<Walked<'py>> {
+    let (name, parameters) = choice(config, "optimizer")?;
+    let mut rule = optimizer(&name, &parameters).map_err(raise)?;
+    let (name, parameters) = choice(config, "schedule")?;
+    let rate = schedule(&name, &parameters).map_err(raise)?;
+    let x0: PyReadonlyArray1<f64> = config.getattr("x0")?.extract()?;
+    let numbers =
+        (config.getattr("lr")?.extract()?, config.getattr("steps")?.extract()?, config.getattr("tol")?.extract()?);
+    let failure = Failure::default();
+    let mut supplied = Supplied { gradient, fun, failure: &failure };
+    let path = descend(&mut supplied, x0.as_slice()?, &mut *rule, &*rate, numbers)
+        .map_err(|error| failure.take().unwrap_or_else(|| raise(error)))?;
+    let x = shaped2(path.steps as usize + 1, x0.len(), path.x)?;
+    Ok((x.into_pyarray(py), path.fun.into_pyarray(py), path.status.name()))
+}
+
+fn parameters<'py>(py: Python<'py>, parameters: &[Parameter]) -> PyResult<Bound<'py, PyDict>> {
+    let defaults = PyDict::new(py);
+    for parameter in parameters {
+        defaults.set_item(parameter.name, parameter.default)?;
+    }
+    Ok(defaults)
+}
+
+fn row<'py>(py: Python<'py>, formula: &str, given: &[Parameter]) -> PyResult<Bound<'py, PyDict>> {
+    let row = PyDict::new(py);
+    row.set_item("formula", formula)?;
+    row.set_item("parameters", parameters(py, given)?)?;
+    Ok(row)
+}
+
+/// The row called `name` of the table of a `family` ("loss", "optimizer", "schedule"): its name and the values of all its
+/// parameters, those not given by default.
+#[pyfunction]
+fn choose(family: &str, name: &str, given: HashMap<String, f64>) -> PyResult<(String, HashMap<&'static str, f64>)> {
+    fn values<T: ?Sized, F>(family: &str, table: &[Part<T, F>], name: &str, given: &Given) -> Resolved {
+        let (part, values) = registry::choose(family, table, name, given)?;
+        Ok(part.parameters.iter().map(|parameter| parameter.name).zip(values).collect())
+    }
+    let given = sorted(given);
+    let values = match family {
+        "loss" => values(family, LOSSES, name, &given),
+        "optimizer" => values(family, OPTIMIZERS, name, &given),
+        _ => values(family, SCHEDULES, name, &given),
+    };
+    Ok((name.to_string(), values.map_err(raise)?))
+}
+
+/// The table of losses: name -> formula, parameters, curvature, smooth, squared, targets, reduction.
+#[pyfunction]
+fn losses(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let table = PyDict::new(py);
+    for part in LOSSES {
+        let row = row(py, part.formula, part.parameters)?;
+        row.set_item("curvature", part.facts.curvature)?;
+        row.set_item("smooth", part.facts.smooth)?;
+        row.set_item("squared", part.facts.squared)?;
+        match part.facts.targets {
+            Targets::Real => row.set_item("targets", "real")?,
+            Targets::NonNegative => row.set_item("targets", "non-negative")?,
+            Targets::OneOf(values) => row.set_item("targets", PyList::new(py, values)?)?,
+        }
+        row.set_item("reduction", if part.facts.reduction == Reduction::Mean { "mean" } else { "sum" })?;
+        table.set_item(part.name, row)?;
+    }
+    Ok(table)
+}
+
+/// The table of update rules: name -> formula, parameters.
+#[pyfunction]
+fn optimizers(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let table = PyDict::new(py);
+    for part in OPTIMIZERS {
+        table.set_item(part.name, row(py, part.formula, part.parameters)?)?;
+    }
+    Ok(table)
+}
+
+/// The table of schedules: name -> formula, parameters.
+#[pyfunction]
+fn schedules(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let table = PyDict::new(py);
+    for part in SCHEDULES {
+        table.set_item(part.name, row(py, part.formula, part.parameters)?)?;
+    }
+    Ok(table)
+}

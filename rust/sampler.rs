@@ -1,0 +1,100 @@
+//! Sampler: which rows make the next batch. The order is NumPy's permutation, drawn by whoever holds the generator.
+
+use crate::data::Pick;
+use crate::error::Error;
+
+/// How the rows are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shuffle {
+    /// As they lie.
+    No,
+    /// One permutation for all epochs, drawn before the first.
+    Once,
+    /// A fresh permutation every epoch.
+    EveryEpoch,
+}
+
+/// Fills the buffer with a uniform permutation of 0..n.
+pub type Permute<'a> = dyn FnMut(&mut Vec<usize>) -> Result<(), Error> + Send + 'a;
+
+/// The batches of each epoch.
+pub struct Sampler<'a, 'p> {
+    n: usize,
+    size: usize,
+    shuffle: Shuffle,
+    order: Vec<usize>,
+    permute: &'a mut Permute<'p>,
+}
+
+impl<'a, 'p> Sampler<'a, 'p> {
+    /// Batches of `size` of `n` rows; `permute` is asked for just the permutations that are used.
+    pub fn new(n: usize, size: usize, shuffle: Shuffle, permute: &'a mut Permute<'p>) -> Self {
+        Sampler { n, size, shuffle, order: Vec::new(), permute }
+    }
+
+    /// The next epoch's batches in order; the last may be short.
+    ///
+    /// # Errors
+    /// If no permutation could be drawn, or what was drawn is none of n rows.
+    pub fn epoch(&mut self) -> Result<impl Iterator<Item = Pick<'_>>, Error> {
+        let draw = match self.shuffle {
+            Shuffle::No => false,
+            Shuffle::Once => self.order.is_empty(),
+            Shuffle::EveryEpoch => true,
+        };
+        if draw {
+            (self.permute)(&mut self.order)?;
+            if self.order.len() != self.n || self.order.iter().any(|&i| i >= self.n) {
+                return Err(Error::argument("rng", "something else", "a generator whose permutation(n) permutes 0..n"));
+            }
+        }
+        let all = if self.shuffle == Shuffle::No { Pick::Run(0..self.n) } else { Pick::At(&self.order) };
+        Ok(all.blocks(self.size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(shuffle: Shuffle, count: usize) -> (Vec<Vec<usize>>, usize) {
+        let mut draws = 0;
+        let mut permute = |order: &mut Vec<usize>| {
+            draws += 1;
+            order.clear();
+            order.extend((0..5).map(|i| (2 * i + draws) % 5));
+            Ok(())
+        };
+        let mut sampler = Sampler::new(5, 2, shuffle, &mut permute);
+        let mut seen = Vec::new();
+        for _ in 0..count {
+            let batches: Vec<Vec<usize>> = sampler.epoch().unwrap().map(|pick| pick.indices().collect()).collect();
+            assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+            seen.push(batches.concat());
+        }
+        drop(sampler);
+        (seen, draws)
+    }
+
+    #[test]
+    fn every_way_of_shuffling_draws_only_what_it_uses() {
+        let (orders, draws) = epochs(Shuffle::No, 2);
+        assert_eq!((orders, draws), (vec![vec![0, 1, 2, 3, 4]; 2], 0));
+        let (orders, draws) = epochs(Shuffle::Once, 3);
+        assert_eq!((orders, draws), (vec![vec![1, 3, 0, 2, 4]; 3], 1));
+        let (orders, draws) = epochs(Shuffle::EveryEpoch, 2);
+        assert_eq!((orders, draws), (vec![vec![1, 3, 0, 2, 4], vec![2, 4, 1, 3, 0]], 2));
+    }
+
+    #[test]
+    fn a_false_permutation_is_refused() {
+        for (drawn, accepted) in [(vec![1, 0], true), (vec![0, 7], false), (vec![0], false), (vec![], false)] {
+            let mut permute = |order: &mut Vec<usize>| {
+                order.clone_from(&drawn);
+                Ok(())
+            };
+            let mut sampler = Sampler::new(2, 1, Shuffle::EveryEpoch, &mut permute);
+            assert_eq!(sampler.epoch().is_ok(), accepted, "{drawn:?}");
+        }
+    }
+}

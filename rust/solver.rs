@@ -1,0 +1,266 @@
+//! Solver: the loop. Gradient of a batch, rate, step; a record, a look at the stop rules; again.
+
+use crate::data::Pick;
+use crate::error::Error;
+use crate::history::{History, Record};
+use crate::objective::{Objective, Scratch};
+use crate::observe::{Observe, State, Watch};
+use crate::optimizer::Optimizer;
+use crate::sampler::{Permute, Sampler, Shuffle};
+use crate::schedule::Schedule;
+use crate::stop::{Bounds, Plateau, Status};
+
+/// How to run.
+pub struct Config {
+    pub optimizer: Box<dyn Optimizer>,
+    pub schedule: Box<dyn Schedule>,
+    pub lr: f64,
+    pub epochs: u64,
+    /// Rows a batch; `None` takes all rows at every step.
+    pub batch_size: Option<usize>,
+    pub shuffle: Shuffle,
+    pub tol: Option<f64>,
+    pub patience: u64,
+    pub record: Record,
+    pub exact_loss: bool,
+}
+
+/// What came of it. `theta` as in `Objective`.
+#[derive(Debug)]
+pub struct Solution {
+    pub theta: Vec<f64>,
+    /// The objective at `theta`.
+    pub loss: f64,
+    pub status: Status,
+    pub epochs: u64,
+    pub steps: u64,
+    pub history: History,
+}
+
+/// Minimises `objective` from `theta`. `permute` draws the order of the rows.
+///
+/// # Errors
+/// What the observer or `permute` answers, and lack of memory. Not converging is a status.
+pub fn solve(
+    objective: &Objective,
+    config: &mut Config,
+    theta: Vec<f64>,
+    permute: &mut Permute,
+    observe: &mut dyn Observe,
+) -> Result<Solution, Error> {
+    let (n, shuffle) = (objective.problem.n, config.shuffle);
+    let mut run = Run::start(objective, config, theta, observe)?;
+    let status = match run.config.batch_size {
+        None => run.full_batch()?,
+        Some(size) => run.batches(&mut Sampler::new(n, size, shuffle, permute))?,
+    };
+    run.end(status)
+}
+
+/// A run under way.
+struct Run<'a> {
+    objective: &'a Objective<'a>,
+    config: &'a mut Config,
+    watch: Watch<'a>,
+    scratch: Scratch,
+    history: History,
+    theta: Vec<f64>,
+    grad: Vec<f64>,
+    /// The loss that came with `grad`.
+    loss: f64,
+    grad_norm: f64,
+    rate: f64,
+    epochs: u64,
+    steps: u64,
+    bounds: Bounds,
+    /// The end of an epoch with the lowest loss so far, and that loss.
+    best: (Vec<f64>, f64),
+}
+
+impl<'a> Run<'a> {
+    fn start(
+        objective: &'a Objective<'a>,
+        config: &'a mut Config,
+        theta: Vec<f64>,
+        observe: &'a mut dyn Observe,
+    ) -> Result<Self, Error> {
+        config.optimizer.init(theta.len());
+        let mut run = Run {
+            objective,
+            watch: Watch::new(observe),
+            scratch: Scratch::default(),
+            history: History::default(),
+            grad: vec![0.0; theta.len()],
+            loss: 0.0,
+            grad_norm: 0.0,
+            rate: config.schedule.rate(config.lr, 1, 0),
+            epochs: 0,
+            steps: 0,
+            bounds: Bounds::new(0.0, 0.0),
+            best: (theta.clone(), f64::INFINITY),
+            theta,
+            config,
+        };
+        run.gradient(&objective.all())?;
+        run.measure();
+        let at_zero = run.theta.iter().all(|&theta| theta == 0.0);
+        let zero = if at_zero { run.loss } else { run.exact(&vec![0.0; run.theta.len()])? };
+        run.bounds = Bounds::new(run.loss, zero);
+        run.keep_best(run.loss);
+        run.report(run.loss, run.config.record != Record::Nothing, false)?;
+        Ok(run)
+    }
+
+    /// One epoch is one step.
+    fn full_batch(&mut self) -> Result<Status, Error> {
+        let small = match self.config.tol {
+            Some(tol) => tol * self.grad_norm_at_zero()?,
+            None => f64::NEG_INFINITY,
+        };
+        if !self.bounds.hold(self.loss) {
+            return Ok(Status::Diverged);
+        }
+        if self.grad_norm <= small {
+            return Ok(Status::Converged);
+        }
+        while self.epochs < self.config.epochs {
+            self.step();
+            self.epochs += 1;
+            self.gradient(&self.objective.all())?;
+            self.measure();
+            let record = self.config.record == Record::Epochs || self.config.record.wants_step(self.steps);
+            let stop = self.report(self.loss, record, true)?;
+            if !self.bounds.hold(self.loss) {
+                return Ok(Status::Diverged);
+            }
+            self.keep_best(self.loss);
+            if self.grad_norm <= small {
+                return Ok(Status::Converged);
+            }
+            if stop {
+                return Ok(Status::Stopped);
+            }
+        }
+        Ok(if self.bounds.above_start(self.loss) { Status::Diverged } else { Status::MaxEpochs })
+    }
+
+    /// Many steps an epoch, each along the gradient of a few rows.
+    fn batches(&mut self, sampler: &mut Sampler) -> Result<Status, Error> {
+        let n = self.objective.problem.n;
+        let mut plateau = self.config.tol.map(|tol| Plateau::new(tol, self.config.patience));
+        if !self.bounds.hold(self.loss) {
+            return Ok(Status::Diverged);
+        }
+        while self.epochs < self.config.epochs {
+            let (mut seen, mut sum, mut penalty) = (0, 0.0, 0.0);
+            for batch in sampler.epoch()? {
+                let batch_sum = self.gradient(&batch)?;
+                if !self.loss.is_finite() {
+                    return Ok(Status::Diverged);
+                }
+                seen += batch.len();
+                sum += batch_sum;
+                penalty += batch.len() as f64 * self.objective.penalty(&self.theta);
+                let wanted = self.config.record.wants_step(self.steps + 1);
+                if wanted || seen == n {
+                    self.measure();
+                }
+                self.step();
+                self.epochs += u64::from(seen == n);
+                if wanted {
+                    let shown = self.exact_or(self.loss)?;
+                    self.report(shown, true, false)?;
+                }
+            }
+            let loss = self.objective.reduce(sum, n) + penalty / n as f64;
+            let shown = self.exact_or(loss)?;
+            let stop = self.report(shown, self.config.record == Record::Epochs, true)?;
+            if !self.bounds.hold(loss) || self.theta.iter().any(|theta| !theta.is_finite()) {
+                return Ok(Status::Diverged);
+            }
+            self.keep_best(loss);
+            if plateau.as_mut().is_some_and(|plateau| plateau.reached(loss)) {
+                return Ok(Status::Converged);
+            }
+            if stop {
+                return Ok(Status::Stopped);
+            }
+        }
+        Ok(Status::MaxEpochs)
+    }
+
+    /// The last record, unless it is made already, and the objective where the run ends.
+    fn end(mut self, mut status: Status) -> Result<Solution, Error> {
+        if self.history.last_step().is_some_and(|step| step != self.steps) {
+            let shown = self.exact_or(self.loss)?;
+            self.report(shown, true, false)?;
+        }
+        let mut loss = if self.config.batch_size.is_none() { self.loss } else { self.exact(&self.theta.clone())? };
+        if status == Status::Diverged || !self.bounds.hold(loss) {
+            status = Status::Diverged;
+            self.theta = self.best.0.clone();
+            loss = self.exact(&self.theta.clone())?;
+        }
+        let Run { theta, epochs, steps, history, .. } = self;
+        Ok(Solution { theta, loss, status, epochs, steps, history })
+    }
+
+    /// Sets `grad` and `loss` to those of `batch`, penalty included; returns the sum of `s_i loss_i` over its rows.
+    fn gradient(&mut self, batch: &Pick) -> Result<f64, Error> {
+        let sum = self.objective.gradient(batch, &self.theta, &mut self.grad, &mut self.scratch, &mut self.watch)?;
+        self.loss = self.objective.reduce(sum, batch.len()) + self.objective.penalty(&self.theta);
+        Ok(sum)
+    }
+
+    /// One update along `grad`.
+    fn step(&mut self) {
+        self.rate = self.config.schedule.rate(self.config.lr, self.steps + 1, self.epochs);
+        self.config.optimizer.step(&mut self.theta, &self.grad, self.rate);
+        self.objective.penalty.prox(&mut self.theta[..self.objective.coefs()], self.rate);
+        self.steps += 1;
+    }
+
+    /// Sets `grad_norm` to the length of `grad`.
+    fn measure(&mut self) {
+        self.grad_norm =
+            self.objective.penalty.gradient_norm(&self.theta, &self.grad, self.objective.coefs(), self.rate);
+    }
+
+    fn grad_norm_at_zero(&mut self) -> Result<f64, Error> {
+        let (zero, mut grad) = (vec![0.0; self.theta.len()], vec![0.0; self.theta.len()]);
+        self.objective.gradient(&self.objective.all(), &zero, &mut grad, &mut self.scratch, &mut self.watch)?;
+        Ok(self.objective.penalty.gradient_norm(&zero, &grad, self.objective.coefs(), self.rate))
+    }
+
+    /// The objective over all rows at `theta`.
+    fn exact(&mut self, theta: &[f64]) -> Result<f64, Error> {
+        self.objective.value(theta, &mut self.scratch, &mut self.watch)
+    }
+
+    /// The exact objective where the user asked for it, else `loss`, which came for free.
+    fn exact_or(&mut self, loss: f64) -> Result<f64, Error> {
+        if self.config.exact_loss && self.config.batch_size.is_some() {
+            self.exact(&self.theta.clone())
+        } else {
+            Ok(loss)
+        }
+    }
+
+    fn keep_best(&mut self, loss: f64) {
+        if loss < self.best.1 {
+            self.best.0.copy_from_slice(&self.theta);
+            self.best.1 = loss;
+        }
+    }
+
+    /// Records where the run is and shows it to the observer, as asked; `true` if the observer wants to stop.
+    fn report(&mut self, loss: f64, record: bool, show: bool) -> Result<bool, Error> {
+        let Run { objective, watch, history, theta, grad_norm, rate, epochs, steps, .. } = self;
+        let (coef, intercept) = theta.split_at(objective.coefs());
+        let state = State { epoch: *epochs, step: *steps, loss, coef, intercept, rate: *rate, grad_norm: *grad_norm };
+        if record {
+            history.push(&state, watch.seconds(), objective.problem.outputs)?;
+        }
+        if show { watch.epoch(&state) } else { Ok(false) }
+    }
+}
