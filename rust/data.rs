@@ -3,22 +3,30 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::kernels::{Element, axpy, dot};
+use crate::kernels::{Element, axpy, dot, prefetch};
 
-/// Which rows: a run of neighbours, or any list.
+/// Which rows: a run of neighbours, or a stretch of an order, which knows what comes after it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pick<'a> {
     Run(Range<usize>),
-    At(&'a [usize]),
+    At { order: &'a [usize], stretch: Range<usize> },
 }
 
 impl<'a> Pick<'a> {
+    /// Just these rows, in this order.
+    pub fn at(order: &'a [usize]) -> Self {
+        Pick::At { order, stretch: 0..order.len() }
+    }
+
+    fn range(&self) -> &Range<usize> {
+        match self {
+            Pick::Run(range) | Pick::At { stretch: range, .. } => range,
+        }
+    }
+
     /// How many rows.
     pub fn len(&self) -> usize {
-        match self {
-            Pick::Run(run) => run.len(),
-            Pick::At(list) => list.len(),
-        }
+        self.range().len()
     }
 
     /// Whether no row is picked.
@@ -28,25 +36,37 @@ impl<'a> Pick<'a> {
 
     /// Blocks of at most `size` rows, in order.
     pub fn blocks(&self, size: usize) -> impl Iterator<Item = Pick<'a>> + use<'a> {
-        let (pick, n) = (self.clone(), self.len());
-        (0..n).step_by(size).map(move |from| {
-            let to = (from + size).min(n);
-            match &pick {
-                Pick::Run(run) => Pick::Run(run.start + from..run.start + to),
-                Pick::At(list) => Pick::At(&list[from..to]),
+        let (pick, range) = (self.clone(), self.range().clone());
+        range.clone().step_by(size).map(move |from| {
+            let part = from..(from + size).min(range.end);
+            match pick {
+                Pick::Run(_) => Pick::Run(part),
+                Pick::At { order, .. } => Pick::At { order, stretch: part },
             }
         })
     }
 
-    /// The indices of the rows, in order.
-    pub fn indices(&self) -> impl Iterator<Item = usize> + use<'a> {
-        let (run, list) = match self {
-            Pick::Run(run) => (run.clone(), [].as_slice()),
-            Pick::At(list) => (0..0, *list),
-        };
-        run.chain(list.iter().copied())
+    /// Copies the picked rows of an array with `width` numbers a row, and asks for those that come soon.
+    pub fn gather(&self, array: &[f64], width: usize, out: &mut Vec<f64>) {
+        out.clear();
+        match self {
+            Pick::Run(run) => out.extend_from_slice(&array[run.start * width..run.end * width]),
+            Pick::At { order, stretch } => {
+                for (at, &i) in stretch.clone().zip(&order[stretch.clone()]) {
+                    if let Some(&soon) = order.get(at + AHEAD) {
+                        prefetch(&array[soon * width..][..width]);
+                    }
+                    out.extend_from_slice(&array[i * width..][..width]);
+                }
+            }
+        }
     }
 }
+
+/// How many rows ahead memory is asked for, where rows are short; long ones fill the queue sooner.
+const AHEAD: usize = 32;
+/// Numbers that are asked for ahead, where rows are long.
+const AHEAD_NUMBERS: usize = 4096;
 
 /// Rows that can be multiplied from both sides. `w` is (outputs, d), `raw` and `slope` are (rows, outputs), row-major.
 pub trait Rows: Sync {
@@ -84,7 +104,11 @@ impl<'a, T: Element> Dense<'a, T> {
     }
 
     fn row(&self, i: usize) -> &'a [T] {
-        &self.values[i * self.d..(i + 1) * self.d]
+        &self.values[i * self.d..][..self.d]
+    }
+
+    fn run(&self, run: &Range<usize>) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+        self.values[run.start * self.d..run.end * self.d].chunks_exact(self.d)
     }
 }
 
@@ -94,22 +118,48 @@ impl<T: Element> Rows for Dense<'_, T> {
     }
 
     fn forward(&self, pick: &Pick, w: &[f64], b: &[f64], raw: &mut [f64]) {
-        let outputs = w.len() / self.d;
-        for (i, raw) in pick.indices().zip(raw.chunks_exact_mut(outputs)) {
-            let x = self.row(i);
-            for (k, (raw, w)) in raw.iter_mut().zip(w.chunks_exact(self.d)).enumerate() {
-                *raw = dot(x, w) + b.get(k).copied().unwrap_or(0.0);
+        match pick {
+            Pick::Run(run) => forward(self.run(run), w, b, raw),
+            Pick::At { order, stretch } => {
+                let ahead = (AHEAD_NUMBERS / self.d).clamp(4, AHEAD);
+                let rows = stretch.clone().zip(&order[stretch.clone()]).map(|(at, &i)| {
+                    if let Some(&soon) = order.get(at + ahead) {
+                        prefetch(self.row(soon));
+                    }
+                    self.row(i)
+                });
+                forward(rows, w, b, raw);
             }
         }
     }
 
     fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64]) {
-        let outputs = grad.len() / self.d;
-        for (i, slope) in pick.indices().zip(slope.chunks_exact(outputs)) {
-            let x = self.row(i);
-            for (slope, grad) in slope.iter().zip(grad.chunks_exact_mut(self.d)) {
-                axpy(*slope, x, grad);
+        match pick {
+            Pick::Run(run) => backward(self.run(run), slope, self.d, grad),
+            Pick::At { order, stretch } => {
+                backward(order[stretch.clone()].iter().map(|&i| self.row(i)), slope, self.d, grad);
             }
+        }
+    }
+}
+
+fn forward<'r, T: Element + 'r>(rows: impl Iterator<Item = &'r [T]>, w: &[f64], b: &[f64], raw: &mut [f64]) {
+    let first = b.first().copied().unwrap_or(0.0);
+    let mut raw = raw.iter_mut();
+    for x in rows {
+        for (k, w) in w.chunks_exact(x.len()).enumerate() {
+            let Some(raw) = raw.next() else { return };
+            *raw = dot(x, w) + if k == 0 { first } else { b.get(k).copied().unwrap_or(0.0) };
+        }
+    }
+}
+
+fn backward<'r, T: Element + 'r>(rows: impl Iterator<Item = &'r [T]>, slope: &[f64], d: usize, grad: &mut [f64]) {
+    let mut slope = slope.iter();
+    for x in rows {
+        for grad in grad.chunks_exact_mut(d) {
+            let Some(slope) = slope.next() else { return };
+            axpy(*slope, x, grad);
         }
     }
 }
@@ -154,15 +204,22 @@ mod tests {
 
     #[test]
     fn blocks_hold_every_row_once_in_order() {
-        let list = [4, 0, 3, 3, 1];
-        for pick in [Pick::Run(2..7), Pick::At(&list)] {
+        let (order, array): (Vec<usize>, Vec<f64>) = ([4, 0, 3, 3, 1].to_vec(), (0..14).map(f64::from).collect());
+        let (mut whole, mut part) = (Vec::new(), Vec::new());
+        for pick in [Pick::Run(2..7), Pick::at(&order), Pick::At { order: &order, stretch: 1..4 }] {
+            pick.gather(&array, 2, &mut whole);
+            assert_eq!(whole.len(), 2 * pick.len());
             for size in 1..7 {
-                let joined: Vec<usize> =
-                    pick.blocks(size).flat_map(|block| block.indices().collect::<Vec<_>>()).collect();
-                assert_eq!(joined, pick.indices().collect::<Vec<_>>());
-                assert!(pick.blocks(size).all(|block| block.len() <= size && !block.is_empty()));
+                let mut joined = Vec::new();
+                for block in pick.blocks(size) {
+                    assert!(block.len() <= size && !block.is_empty());
+                    block.gather(&array, 2, &mut part);
+                    joined.extend_from_slice(&part);
+                }
+                assert_eq!(joined, whole);
             }
         }
+        assert_eq!(whole, [0.0, 1.0, 6.0, 7.0, 6.0, 7.0]);
     }
 
     #[test]
@@ -171,7 +228,7 @@ mod tests {
         let rows = Dense::new(&values, 2).unwrap();
         let (w, b) = ([1.0, -1.0, 0.5, 2.0], [10.0, 20.0]);
         let mut raw = [0.0; 4];
-        rows.forward(&Pick::At(&[2, 0]), &w, &b, &mut raw);
+        rows.forward(&Pick::at(&[2, 0]), &w, &b, &mut raw);
         assert_eq!(raw, [9.0, 34.5, 9.0, 24.5]);
         let mut grad = [0.0; 4];
         rows.backward(&Pick::Run(1..3), &[1.0, 0.0, 2.0, 1.0], &mut grad);

@@ -34,6 +34,20 @@ pub fn axpy<T: Element>(a: f64, x: &[T], y: &mut [f64]) {
     }
 }
 
+/// Asks for the memory of `x` before it is needed.
+#[inline]
+#[allow(unsafe_code, reason = "there is no safe prefetch")]
+pub fn prefetch<T>(x: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..size_of_val(x)).step_by(64).chain([size_of_val(x).saturating_sub(1)]) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch is a hint: it reads nothing into the program and never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast::<i8>().wrapping_add(offset)) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = x;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -108,13 +108,9 @@ impl Objective<'_> {
         for block in batch.blocks((BLOCK / (rows.d() + outputs)).clamp(8, 256)) {
             let Scratch { raw, y: block_y, weight: block_weight } = scratch;
             raw.resize(block.len() * outputs, 0.0);
-            block_y.clear();
-            block_weight.clear();
-            for i in block.indices() {
-                block_y.extend_from_slice(&y[i * outputs..(i + 1) * outputs]);
-            }
+            block.gather(y, outputs, block_y);
             if !weight.is_empty() {
-                block_weight.extend(block.indices().map(|i| weight[i]));
+                block.gather(weight, 1, block_weight);
             }
             rows.forward(&block, w, b, raw);
             sum += self.loss.block(raw, block_y, block_weight, outputs);
@@ -162,7 +158,7 @@ mod tests {
                 penalty: Penalty { l1: 0.0, l2: 0.7 },
                 fit_intercept: true,
             };
-            for batch in [objective.all(), Pick::At(&[7, 2, 2])] {
+            for batch in [objective.all(), Pick::at(&[7, 2, 2])] {
                 let mut grad = [9.0; 8];
                 objective.gradient(&batch, &theta, &mut grad, &mut scratch, &mut watch).unwrap();
                 for j in 0..theta.len() {

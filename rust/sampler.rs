@@ -48,7 +48,7 @@ impl<'a, 'p> Sampler<'a, 'p> {
                 return Err(Error::argument("rng", "something else", "a generator whose permutation(n) permutes 0..n"));
             }
         }
-        let all = if self.shuffle == Shuffle::No { Pick::Run(0..self.n) } else { Pick::At(&self.order) };
+        let all = if self.shuffle == Shuffle::No { Pick::Run(0..self.n) } else { Pick::at(&self.order) };
         Ok(all.blocks(self.size))
     }
 }
@@ -68,7 +68,12 @@ mod tests {
         let mut sampler = Sampler::new(5, 2, shuffle, &mut permute);
         let mut seen = Vec::new();
         for _ in 0..count {
-            let batches: Vec<Vec<usize>> = sampler.epoch().unwrap().map(|pick| pick.indices().collect()).collect();
+            let (index, mut row) = ([0.0, 1.0, 2.0, 3.0, 4.0], Vec::new());
+            let mut batches: Vec<Vec<usize>> = Vec::new();
+            for batch in sampler.epoch().unwrap() {
+                batch.gather(&index, 1, &mut row);
+                batches.push(row.iter().map(|&i| i as usize).collect());
+            }
             assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
             seen.push(batches.concat());
         }

@@ -264,3 +264,79 @@ impl<'a> Run<'a> {
         if show { watch.epoch(&state) } else { Ok(false) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Dense, Problem};
+    use crate::loss::loss;
+    use crate::observe::Alone;
+    use crate::penalty::Penalty;
+    use crate::{optimizer::optimizer, schedule::schedule};
+
+    fn run(name: &str, lr: f64, epochs: u64, batch_size: Option<usize>, record: Record) -> Solution {
+        let (x, y) = ([1.0, 2.0, 3.0, 4.0], [2.0, 4.0, 6.0, 8.0]);
+        let rows = Dense::new(&x, 1).unwrap();
+        let problem = Problem::new(&rows, 4, &y, 1, &[]).unwrap();
+        let (loss, facts) = loss(name, &[]).unwrap();
+        let objective = Objective {
+            problem: &problem,
+            loss: &*loss,
+            reduction: facts.reduction,
+            penalty: Penalty::default(),
+            fit_intercept: false,
+        };
+        let mut config = Config {
+            optimizer: optimizer("sgd", &[]).unwrap(),
+            schedule: schedule("constant", &[]).unwrap(),
+            lr,
+            epochs,
+            batch_size,
+            shuffle: Shuffle::EveryEpoch,
+            tol: None,
+            patience: 5,
+            record,
+            exact_loss: false,
+        };
+        let mut permute = |order: &mut Vec<usize>| {
+            order.clear();
+            order.extend([2, 0, 3, 1]);
+            Ok(())
+        };
+        solve(&objective, &mut config, vec![0.0], &mut permute, &mut Alone).unwrap()
+    }
+
+    #[test]
+    fn the_gradient_by_hand() {
+        for (name, w) in [("mse", 1.9224809378309713), ("sse", 1.9999999780097675)] {
+            let solution = run(name, 0.01, 20, None, Record::Epochs);
+            assert!((solution.theta[0] - w).abs() <= 1e-9 * w, "{name}: {}", solution.theta[0]);
+            assert_eq!((solution.status, solution.epochs, solution.steps), (Status::MaxEpochs, 20, 20));
+            assert_eq!(solution.history.loss.len(), 21);
+        }
+        let start = run("mse", 0.01, 1, None, Record::Epochs).history;
+        assert_eq!((start.loss[0], start.grad_norm[0]), (30.0, 30.0));
+    }
+
+    #[test]
+    fn single_rows_in_the_order_that_was_drawn() {
+        let solution = run("half_mse", 0.1, 1, Some(1), Record::Steps(1));
+        let mut expected = vec![0.0];
+        for (x, y) in [(3.0, 6.0), (1.0, 2.0), (4.0, 8.0), (2.0, 4.0)] {
+            let w: f64 = expected[expected.len() - 1];
+            expected.push(w - 0.1 * (x * w - y) * x);
+        }
+        for (found, expected) in solution.history.coef.iter().zip(&expected) {
+            assert!((found - expected).abs() <= 1e-15);
+        }
+        assert_eq!(solution.history.epoch, [0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_run_that_diverges_returns_its_best() {
+        let solution = run("mse", 0.2, 1000, None, Record::Epochs);
+        assert_eq!(solution.status, Status::Diverged);
+        assert_eq!((solution.theta[0], solution.loss), (0.0, 30.0));
+        assert!(solution.epochs < 50);
+    }
+}

@@ -85,26 +85,28 @@ def closed_form(
         rows -= rest
         x_mean += rest
     scale = np.sqrt(share @ rows**2 + (l2 / (facts["curvature"] * s.sum()) if l2 else 0.0))
-    scale[scale == 0] = 1.0
+    live = scale > 0
     root = np.sqrt(facts["curvature"] / 2 * s)[:, None]
     outputs = problem.y.shape[1]
 
     def solve(scale: Array) -> tuple[Array, int]:
-        A, target = root * (rows / scale), root * (problem.y - y_mean)
+        A, target = root * (rows[:, live] / scale), root * (problem.y - y_mean)
         if l2:
             A = np.vstack([A, np.diag(np.sqrt(l2 / 2) / scale)])
             target = np.vstack([target, np.zeros((len(scale), outputs))])
         solution, _, rank, _ = np.linalg.lstsq(A, target, rcond=None)
-        return (solution / scale[:, None]).T, int(rank)
+        coef = np.zeros((outputs, len(live)))
+        coef[:, live] = (solution / scale[:, None]).T
+        return coef, int(rank)
 
-    coef, rank = solve(scale)
-    if rank < len(scale) and not standardize:
-        coef, _ = solve(np.ones_like(scale))
+    coef, rank = solve(scale[live])
+    if rank < live.sum() and not standardize:
+        coef, _ = solve(np.ones(live.sum()))
     intercept = y_mean - coef @ x_mean
     one = problem.single
     w, b = (coef[0], float(intercept[0])) if one else (coef, intercept)
     value, _, _ = loss_and_gradient(X, y, w, b, loss=loss, l2=l2, sample_weight=sample_weight)
-    short = "" if rank == len(scale) else f" of rank {rank} for {len(scale)} features: the smallest of many solutions"
+    short = "" if rank == len(live) else f" of rank {rank} for {len(live)} features: the smallest of many solutions"
     empty = np.zeros((0, *np.shape(coef))), np.zeros((0, outputs))
     return FitResult(
         coef=w,

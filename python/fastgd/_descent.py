@@ -110,7 +110,8 @@ def gradient_descent(
     Raises
     ------
     TypeError, ValueError
-        If an argument is wrong, or `gradient` or `fun` return something else. Their own exceptions come out as they are.
+        If an argument is wrong, or `gradient` or `fun` return something else. Their own exceptions come out as
+        they are.
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""Door: what comes in is checked once and made plain. Every refusal names the argument, what was given, what is accepted."""
+"""Door: what comes in is checked once and made plain.
+
+Every refusal names the argument, what was given, and what is accepted.
+"""
 
 from __future__ import annotations
 

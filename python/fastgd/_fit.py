@@ -214,7 +214,7 @@ def fit(
 
 
 def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, **request: Any) -> FitResult:
-    """Check the request, let `solve` do the work, shape the answer. The engine and the reference both come through here."""
+    """Check the request, let `solve` do the work, shape the answer: for the engine and the reference alike."""
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {callback!r}")
     problem = make_problem(X, y, sample_weight)

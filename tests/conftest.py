@@ -1,0 +1,40 @@
+"""What all tests share: problems that suit any registered loss, and a clean slate for pictures."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from fastgd import _core
+
+
+def make_problem(loss: str, n: int = 60, d: int = 3, outputs: int | None = None, seed: int = 0) -> tuple[Any, Any]:
+    """Noisy generic data with targets that are admissible for a loss of the table."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d)) + 0.3
+    shape = (d,) if outputs is None else (d, outputs)
+    y = X @ rng.standard_normal(shape) + 0.7 + 0.5 * rng.standard_normal((n, *shape[1:]))
+    targets = _core.losses()[loss]["targets"]
+    if targets == "real":
+        return X, y
+    if targets == "non-negative":
+        return X, np.abs(y)
+    values = np.asarray(targets)
+    return X, values[np.digitize(y, np.quantile(y, np.linspace(0, 1, len(values) + 1)[1:-1]))]
+
+
+def small_rate(loss: str, n: int) -> float:
+    """A rate at which every loss of the table is far from diverging on `make_problem`."""
+    facts = _core.losses()[loss]
+    return 0.05 / (facts["curvature"] or 1.0) / (n if facts["reduction"] == "sum" else 1)
+
+
+@pytest.fixture(params=range(3))
+def seed(request: pytest.FixtureRequest) -> int:
+    """Any seed must pass: a different one every day, reproducible by its number in the test's name."""
+    return int(request.param) + int(os.environ.get("FASTGD_TEST_SEED", "0"))

@@ -1,0 +1,348 @@
+"""The door: every type and layout gives the same bits, every wrong request is told by name, nothing is changed."""
+
+from __future__ import annotations
+
+import fractions
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastgd
+from conftest import make_problem
+
+X, Y = make_problem("mse")
+N, D = X.shape
+
+
+def fit(X=X, y=Y, **options):
+    return fastgd.fit(X, y, **({"lr": 0.05, "epochs": 3, "batch_size": 7, "rng": 0} | options))
+
+
+def strided(values, steps):
+    """`values` in the middle of a buffer of garbage, every axis with a step of its own."""
+    sizes = [abs(step) * size + 2 for step, size in zip(steps, values.shape, strict=True)]
+    buffer = np.full(sizes, np.nan, values.dtype)
+    view = buffer[
+        tuple(slice(1, 1 + abs(step) * size, abs(step)) for step, size in zip(steps, values.shape, strict=True))
+    ]
+    view = view[tuple(slice(None, None, np.sign(step)) for step in steps)]
+    view[...] = values
+    return view
+
+
+def misaligned(values):
+    raw = np.zeros(values.nbytes + 1, np.uint8)
+    view = raw[1:].view(values.dtype).reshape(values.shape)
+    view[...] = values
+    assert not view.flags.aligned
+    return view
+
+
+def packed_field(values):
+    table = np.zeros(values.shape, np.dtype([("tag", "i1"), ("value", values.dtype)]))
+    table["value"] = values
+    return table["value"]
+
+
+def read_only(values):
+    values = values.copy()
+    values.flags.writeable = False
+    return values
+
+
+def mapped(values, folder):
+    file = folder / f"{len(list(folder.iterdir()))}.bin"
+    values.tofile(file)
+    return np.memmap(file, values.dtype, "r", shape=values.shape)
+
+
+LAYOUTS = {
+    "c": lambda values, _: values.copy(),
+    "fortran": lambda values, _: np.asfortranarray(values),
+    "steps 3": lambda values, _: strided(values, (3,) * values.ndim),
+    "steps -4": lambda values, _: strided(values, (-4,) * values.ndim),
+    "steps 1 and -3": lambda values, _: strided(values, (1, -3)[-values.ndim :]),
+    "byte-swapped": lambda values, _: values.astype(values.dtype.newbyteorder()),
+    "misaligned": lambda values, _: misaligned(values),
+    "packed field": lambda values, _: packed_field(values),
+    "read-only": lambda values, _: read_only(values),
+    "memory-mapped": mapped,
+    "list": lambda values, _: values.tolist(),
+    "object": lambda values, _: values.astype(object),
+    "longdouble": lambda values, _: values.astype(np.longdouble),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_layout_gives_the_same_bits(layout, dtype, tmp_path):
+    rows = X.astype(dtype)
+    expected = fit(rows)
+    weight = np.arange(N, dtype=float)
+    weighted = fit(rows, sample_weight=weight)
+    laid = LAYOUTS[layout](rows, tmp_path)
+    before = None if isinstance(laid, list) else laid.copy()
+    got = fit(laid, LAYOUTS[layout](Y, tmp_path))
+    assert got.coef.tobytes() == expected.coef.tobytes()
+    assert got.history.coef.tobytes() == expected.history.coef.tobytes()
+    assert fit(rows, sample_weight=LAYOUTS[layout](weight, tmp_path)).coef.tobytes() == weighted.coef.tobytes()
+    if before is not None:
+        np.testing.assert_array_equal(laid, before)
+        np.testing.assert_array_equal(got.predict(laid), got.predict(rows))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "uint64"])
+def test_other_numbers_become_float64(dtype):
+    values = (np.abs(X) * 3).astype(dtype)
+    assert fit(values).coef.tobytes() == fit(values.astype(np.float64)).coef.tobytes()
+    assert fit(X, values[:, 0]).coef.tobytes() == fit(X, values[:, 0].astype(np.float64)).coef.tobytes()
+
+
+def test_zero_strides_and_real_objects():
+    row = np.broadcast_to(X[0], X.shape)
+    assert fit(row).coef.tobytes() == fit(row.copy()).coef.tobytes()
+    mixed = np.array([[1, 2.5], [True, np.float32(0.5)], [fractions.Fraction(1, 4), np.int8(3)]], dtype=object)
+    assert fit(mixed, [1, 2, 3]).coef.tobytes() == fit(mixed.astype(float), [1, 2, 3]).coef.tobytes()
+
+
+class Refuses:
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("not today")
+
+
+nan_at = X.copy()
+nan_at[4, 1] = np.nan
+nan_at[2, 2] = -np.inf
+
+REFUSED = {
+    "nan": ({"X": nan_at}, ValueError, r"X must be finite, got -inf in row 2, column 2"),
+    "nan fortran": ({"X": np.asfortranarray(nan_at)}, ValueError, r"X must be finite, got -inf in row 2, column 2"),
+    "nan f32": ({"X": nan_at.astype(np.float32)}, ValueError, r"row 2, column 2"),
+    "nan y": ({"y": np.where(np.arange(N) == 5, np.nan, Y)}, ValueError, r"y must be finite, got nan in row 5"),
+    "inf longdouble": ({"X": X.astype(np.longdouble) * np.longdouble("1e4000")}, ValueError, "X must be finite"),
+    "no rows": ({"X": X[:0], "y": Y[:0]}, ValueError, r"X must be \(n, d\).*got shape \(0, 3\)"),
+    "no features": ({"X": X[:, :0]}, ValueError, r"X must be \(n, d\).*got shape \(60, 0\)"),
+    "0-d": ({"X": 3.0}, ValueError, r"X must be \(n, d\).*got shape \(\)"),
+    "3-d": ({"X": X[None]}, ValueError, r"X must be \(n, d\).*got shape \(1, 60, 3\)"),
+    "short y": ({"y": Y[:-1]}, ValueError, "y must have one entry for each of the 60 rows of X, got 59"),
+    "3-d y": ({"y": Y[:, None, None]}, ValueError, r"y must be \(n,\) or \(n, K\)"),
+    "no outputs": ({"y": np.zeros((N, 0))}, ValueError, r"y must be \(n,\) or \(n, K\)"),
+    "0-d y": ({"y": 1.0}, ValueError, r"y must be \(n,\) or \(n, K\)"),
+    "ragged": ({"X": [[1.0, 2.0], [3.0]]}, ValueError, "X must be a rectangular array"),
+    "complex": ({"X": X + 1j}, TypeError, "X must hold real numbers, got dtype complex128"),
+    "str": ({"X": X.astype(str)}, TypeError, "X must hold real numbers, got dtype <U"),
+    "bytes": ({"y": Y.astype("S5")}, TypeError, "y must hold real numbers"),
+    "datetime": ({"X": np.zeros((N, 1), "M8[s]")}, TypeError, "X must hold real numbers, got dtype datetime64"),
+    "timedelta": ({"X": np.zeros((N, 1), "m8[s]")}, TypeError, "X must hold real numbers"),
+    "structured": ({"X": np.zeros(N, [("a", float)])}, TypeError, "X must hold real numbers"),
+    "masked": ({"X": np.ma.masked_array(X, X > 1)}, TypeError, "X must not be a masked array"),
+    "None": ({"X": None}, TypeError, "X must hold real numbers, got NoneType"),
+    "dict": ({"X": {"a": 1}}, TypeError, "X must hold real numbers, got dict"),
+    "object": (
+        {"X": np.array([[1.0, "a"]] * N, dtype=object)},
+        TypeError,
+        r"X must hold real numbers, got 'a' \(str\)",
+    ),
+    "object None": ({"y": [None, *Y[1:]]}, TypeError, r"y must hold real numbers, got None \(NoneType\) at 0"),
+    "object complex": ({"y": np.array([1j, *Y[1:]], dtype=object)}, TypeError, "y must hold real numbers"),
+    "huge int": ({"y": [10**400, *Y[1:]]}, ValueError, "y must hold numbers that fit a float64"),
+    "weights length": ({"sample_weight": [1.0]}, ValueError, "sample_weight must have one entry for each"),
+    "weights negative": ({"sample_weight": -np.ones(N)}, ValueError, "sample_weight must be >= 0, got -1 in row 0"),
+    "weights zero": ({"sample_weight": np.zeros(N)}, ValueError, "sample_weight must have a finite sum > 0"),
+    "weights nan": ({"sample_weight": np.full(N, np.nan)}, ValueError, "sample_weight must be finite"),
+    "weights overflow": ({"sample_weight": np.full(N, 1e308)}, ValueError, "sample_weight must have a finite sum > 0"),
+    "lr 0": ({"lr": 0}, ValueError, "lr must be a finite number > 0, got 0"),
+    "lr nan": ({"lr": float("nan")}, ValueError, "lr must be a finite number > 0, got nan"),
+    "lr inf": ({"lr": np.inf}, ValueError, "lr must be a finite number > 0, got inf"),
+    "lr str": ({"lr": "fast"}, TypeError, "lr must be a finite number > 0, got 'fast'"),
+    "lr bool": ({"lr": True}, TypeError, "lr must be a finite number > 0, got True"),
+    "lr None": ({"lr": None}, TypeError, "lr must be"),
+    "lr array": ({"lr": np.array([0.1])}, TypeError, "lr must be"),
+    "epochs 0": ({"epochs": 0}, ValueError, "epochs must be an integer >= 1, got 0"),
+    "epochs float": ({"epochs": 1.5}, TypeError, "epochs must be an integer >= 1, got 1.5"),
+    "epochs huge": ({"epochs": 2**63}, ValueError, "epochs must be an integer >= 1"),
+    "epochs bool": ({"epochs": True}, TypeError, "epochs must be"),
+    "batch 0": ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1, got 0"),
+    "batch -1": ({"batch_size": -1}, ValueError, "batch_size must be an integer >= 1, got -1"),
+    "batch str": ({"batch_size": "all"}, TypeError, "batch_size must be an integer >= 1, got 'all'"),
+    "shuffle": ({"shuffle": "twice"}, ValueError, "shuffle must be True, False or \"once\", got 'twice'"),
+    "loss": ({"loss": "mea"}, ValueError, "loss must be one of 'mse', 'half_mse', 'sse'.*, got 'mea'"),
+    "loss type": ({"loss": 3}, TypeError, "loss must be a name or"),
+    "loss parameter": ({"loss": ("mse", {"a": 1})}, ValueError, "loss 'mse' must be given without parameters, got 'a'"),
+    "loss value": ({"loss": ("mse", {"a": "b"})}, TypeError, "a of loss 'mse' must be a finite number, got 'b'"),
+    "optimizer": ({"optimizer": "sdg"}, ValueError, "optimizer must be one of 'sgd'.*got 'sdg'"),
+    "schedule": ({"schedule": "never"}, ValueError, "schedule must be one of 'constant'.*got 'never'"),
+    "l1": ({"l1": -1}, ValueError, "l1 must be a finite number >= 0, got -1"),
+    "l2": ({"l2": np.inf}, ValueError, "l2 must be a finite number >= 0, got inf"),
+    "fit_intercept": ({"fit_intercept": "no"}, TypeError, "fit_intercept must be True or False, got 'no'"),
+    "init": ({"init": "ones"}, ValueError, "init must be \"zeros\".*got 'ones'"),
+    "init number": ({"init": 0.5}, ValueError, "init must be"),
+    "init law": ({"init": ("uniform", 1.0)}, ValueError, "init must be"),
+    "init std": ({"init": ("normal", -1)}, ValueError, "std of init must be a finite number >= 0, got -1"),
+    "init coef": ({"init": ([1.0], 0.0)}, ValueError, r"coef of init must have shape \(3,\), got \(1,\)"),
+    "init intercept": ({"init": ([1.0] * 3, [0.0])}, ValueError, r"intercept of init must have shape \(\)"),
+    "init nan": ({"init": ([np.nan] * 3, 0.0)}, ValueError, "coef of init must be finite"),
+    "init no intercept": (
+        {"init": ([1.0] * 3, 1.0), "fit_intercept": False},
+        ValueError,
+        "intercept of init must be 0",
+    ),
+    "tol": ({"tol": -1e-3}, ValueError, "tol must be a finite number >= 0"),
+    "patience": ({"patience": 0}, ValueError, "patience must be an integer >= 1"),
+    "record": (
+        {"record": "always"},
+        ValueError,
+        'record must be "epoch", "step", an integer >= 1 or None, got \'always\'',
+    ),
+    "record 0": ({"record": 0}, ValueError, "record must be an integer >= 1, got 0"),
+    "exact_loss": ({"exact_loss": 1}, TypeError, "exact_loss must be True or False, got 1"),
+    "rng": ({"rng": "seed"}, TypeError, "rng must be"),
+    "rng -1": ({"rng": -1}, ValueError, "rng must be"),
+    "callback": ({"callback": 3}, TypeError, "callback must be callable or None, got 3"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_wrong_requests_are_told_by_name(case):
+    options, error, message = REFUSED[case]
+    rng = np.random.default_rng(0)
+    state = rng.bit_generator.state
+    with pytest.raises(error, match=message):
+        fit(**({"rng": rng} | options))
+    assert rng.bit_generator.state == state, "a refused request draws nothing"
+
+
+def test_unknown_arguments_are_a_type_error():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'learning_rate'"):
+        fit(learning_rate=0.1)
+    with pytest.raises(TypeError, match="lr"):
+        fastgd.fit(X, Y, epochs=1)
+
+
+def test_exceptions_of_foreign_arrays_come_out():
+    with pytest.raises(RuntimeError, match="not today"):
+        fit(Refuses())
+
+
+def test_inputs_are_neither_changed_nor_kept_alive():
+    rows, y, weight = X.copy(), Y.copy(), np.ones(N)
+    counts = [sys.getrefcount(array) for array in (rows, y, weight)]
+    result = fit(rows, y, sample_weight=weight, init=(np.zeros(D), 0.0))
+    assert [sys.getrefcount(array) for array in (rows, y, weight)] == counts
+    np.testing.assert_array_equal(rows, X)
+    np.testing.assert_array_equal(y, Y)
+    assert result.coef.base is None or result.coef.base is not rows
+
+
+def test_extreme_magnitudes_end_in_a_status():
+    with np.errstate(all="raise"):
+        for scale in (1e-300, 1e-160):
+            assert fastgd.fit(X * scale, Y, lr=0.1, epochs=3).status == "max_epochs"
+        for scale in (1e100, 1e160, 1e300):
+            with pytest.warns(fastgd.DivergenceWarning):
+                result = fastgd.fit(X * scale, Y, lr=0.1, epochs=3)
+            assert result.status == "diverged"
+            assert np.isfinite(result.coef).all()
+        with pytest.warns(fastgd.DivergenceWarning):
+            assert fastgd.fit(X, Y * 1e300, lr=0.1, epochs=3).status == "diverged"
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 64])
+def test_ctrl_c_ends_a_run(batch_size):
+    rows = np.ones((200_000, 20))
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):  # the run would take hours
+        fastgd.fit(rows, rows[:, 0], lr=1e-6, epochs=10**6, batch_size=batch_size, record=None, shuffle=False)
+
+
+def test_the_interpreter_is_released():
+    ticks = []
+    stop = threading.Event()
+
+    def tick():
+        while not stop.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    rows = np.ones((100_000, 20))
+    before = len(ticks)
+    fastgd.fit(rows, rows[:, 0], lr=1e-6, epochs=50, record=None)
+    during = len(ticks) - before
+    stop.set()
+    thread.join()
+    assert during >= 3
+
+
+def test_eight_threads_at_once_give_the_same_bits():
+    expected = fit(epochs=50).coef.tobytes()
+    got = [b""] * 8
+
+    def work(k):
+        got[k] = fit(epochs=50).coef.tobytes()
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(got) == {expected}
+
+
+def _in_child(queue):
+    queue.put(fit().coef.tobytes())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_fork_after_use():
+    expected = fit().coef.tobytes()
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_in_child, args=(queue,))
+    child.start()
+    assert queue.get(timeout=60) == expected
+    child.join(60)
+    assert child.exitcode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="this system does not tell resident memory")
+def test_a_thousand_fits_leak_nothing():
+    wide = np.ones((20, 1000))
+
+    def resident():
+        with open("/proc/self/statm") as pages:
+            return int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    for _ in range(100):
+        fit(wide, wide[:, 0], lr=1e-6)
+    before = resident()
+    for _ in range(1000):
+        fit(wide, wide[:, 0], lr=1e-6)
+    grown = resident() - before
+    assert grown < 8 << 20, f"{grown} bytes, where the histories alone held 24 MB"
+
+
+def test_import_needs_numpy_alone():
+    code = """
+        import sys, numpy
+        before = set(sys.modules)
+        import fastgd
+        ours = {name for name in set(sys.modules) - before if not name.startswith("fastgd")}
+        top = {name.split(".")[0] for name in ours} - set(sys.stdlib_module_names) - {"numpy"}
+        assert not top, top
+        assert "fastgd.reference" not in sys.modules and "fastgd.plot" not in sys.modules
+        print(fastgd.compare([1.0, 2.0, 3.0], [1.0, 2.0, 2.5], lr=0.01, epochs=10).max_difference)
+        assert not {name.split(".")[0] for name in sys.modules} & {"matplotlib", "pandas", "scipy", "sklearn"}
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1e-12
