@@ -70,7 +70,8 @@ cargo:
 # Each stamp is made once and again only when what it depends on changes.
 $(VENV)/made:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "make: fastgd needs Python 3.11 or newer and found none; name one with: make PYTHON=/path/to/python" >&2; exit 1; }
+		echo "make: fastgd needs Python 3.11 or newer, and $(or $(PYTHON),no python3 here) is not;" \
+		"name one with: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(call say,a virtual environment in $(VENV) with $(PYTHON))
 	@$(PYTHON) -m venv --clear $(VENV) >/dev/null || { rm -rf $(VENV); \
 		echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }

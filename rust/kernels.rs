@@ -11,6 +11,9 @@ const LANES: usize = 8;
 /// sum_j x_j w_j
 #[inline]
 pub fn dot<T: Element>(x: &[T], w: &[f64]) -> f64 {
+    if x.len() < LANES {
+        return x.iter().zip(w).map(|(x, w)| (*x).into() * w).sum();
+    }
     let mut lanes = [0.0; LANES];
     let (x_lanes, w_lanes) = (x.chunks_exact(LANES), w.chunks_exact(LANES));
     let mut sum = 0.0;

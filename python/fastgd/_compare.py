@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from fastgd._door import Array
 from fastgd._fit import fit
 from fastgd.result import FitResult
 
@@ -103,17 +102,23 @@ def _timed(run: Callable[..., FitResult], *args: Any, **options: Any) -> tuple[F
 def _difference(one: FitResult, other: FitResult) -> float:
     if one.status != other.status or len(one.history) != len(other.history):
         return np.inf
-    pairs = [(one.coef, other.coef), (one.intercept, other.intercept), (one.loss, other.loss)]
-    for name in ("epoch", "step", "coef", "intercept", "loss", "lr", "grad_norm"):
-        pairs.append((getattr(one.history, name), getattr(other.history, name)))
-    return max(_column_difference(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs)
+    pairs = [(one.loss, other.loss)]
+    pairs += [(getattr(one.history, name), getattr(other.history, name)) for name in ("loss", "grad_norm", "lr")]
+    parameters = [(one.coef, other.coef), (one.intercept, other.intercept)]
+    parameters += [(getattr(one.history, name), getattr(other.history, name)) for name in ("coef", "intercept")]
+    # an intercept that hovers about 0 by the rounding of the coefficients is no difference
+    noise = np.finfo(np.float64).eps * max(_magnitude(b) for _, b in parameters)
+    return max([_relative(a, b, 0.0) for a, b in pairs] + [_relative(a, b, noise) for a, b in parameters])
 
 
-def _column_difference(a: Array, b: Array) -> float:
+def _relative(a: Any, b: Any, noise: float) -> float:
     """Largest |a - b| over the largest finite magnitude; what is not finite must be so on both sides."""
     finite = np.isfinite(b)
     if not np.array_equal(finite, np.isfinite(a)):
         return np.inf
-    a, b = a[finite], b[finite]
-    worst = np.abs(a - b).max(initial=0.0)
-    return float(worst / np.abs(b).max()) if worst > 0 else 0.0
+    worst = np.abs(np.asarray(a)[finite] - np.asarray(b)[finite]).max(initial=0.0)
+    return float(worst / _magnitude(b)) if worst > noise else 0.0
+
+
+def _magnitude(values: Any) -> float:
+    return float(np.abs(np.asarray(values)[np.isfinite(values)]).max(initial=0.0))

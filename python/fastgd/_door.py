@@ -6,6 +6,7 @@ Every refusal names the argument, what was given, and what is accepted.
 from __future__ import annotations
 
 import numbers
+import sys
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,8 @@ def generator(rng: Any) -> np.random.Generator:
 
 def _real_array(value: Any, name: str) -> NDArray[Any]:
     """Anything array-like whose entries are real numbers, as an array of any shape, order and dtype."""
-    if isinstance(value, np.ma.MaskedArray):
+    masked = sys.modules.get("numpy.ma")  # NumPy loads it only when somebody uses it
+    if masked is not None and isinstance(value, masked.MaskedArray):
         raise TypeError(f"{name} must not be a masked array; fill it first, for example with {name}.filled(...)")
     if hasattr(value, "tocsr"):
         raise TypeError(f"{name} must be dense, got a sparse {type(value).__name__}; use {name}.toarray()")

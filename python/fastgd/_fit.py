@@ -185,8 +185,8 @@ def fit(
     >>> import fastgd
     >>> x, y = fastgd.datasets.make_line(n=200, slope=2.0, intercept=1.0, noise=0.1, rng=0)
     >>> result = fastgd.fit(x, y, lr=0.02, epochs=1000)
-    >>> result.status, round(result.coef[0], 2), round(result.intercept, 2)
-    ('max_epochs', 2.0, 1.0)
+    >>> print(f"{result.status}: y = {result.coef[0]:.2f} x + {result.intercept:.2f}")
+    max_epochs: y = 2.00 x + 1.00
     """
     return run(
         _core.solve,

@@ -110,8 +110,8 @@ def load_points() -> tuple[Array, Array]:
     --------
     >>> from fastgd import datasets
     >>> x, y = datasets.load_points()
-    >>> round(x.mean(), 3), round(y.mean(), 3)
-    (48.958, 72.735)
+    >>> print(f"{x.mean():.3f} {y.mean():.3f}")
+    48.958 72.735
     """
     table = _read("points")
     return table[:, 0].copy(), table[:, 1].copy()

@@ -7,8 +7,8 @@ it checks requests as `fastgd.fit` does, and puts answers into the same shape.
 >>> import fastgd
 >>> x, y = fastgd.datasets.load_points()
 >>> result = fastgd.reference.fit(x, y, lr=1e-4, epochs=1000)
->>> round(result.coef[0], 6), round(result.intercept, 6)
-(1.477744, 0.088937)
+>>> print(f"{result.coef[0]:.6f} {result.intercept:.6f}")
+1.477744 0.088937
 """
 
 from __future__ import annotations

@@ -1,0 +1,352 @@
+"""Command line: `fastgd demo`, `fit`, `compare`, `info`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import inspect
+import io
+import os
+import platform
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastgd
+from fastgd import _core
+from fastgd.report import GET_PLOT, as_json, facts, picture, summary, title
+from fastgd.result import FitResult
+from fastgd.table import ColumnError, Table, TableError, read
+
+
+class CommandError(Exception):
+    """The end of the program: what to say, and the exit code."""
+
+    def __init__(self, sentence: str, code: int = 1) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 the data or the run failed, 2 wrong use.
+
+    Examples
+    --------
+    >>> from fastgd.cli import main
+    >>> main(["compare", "points", "--lr", "1e-4", "--epochs", "10", "--json"])
+    {"file": "points", ...}
+    0
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name in the user's file must not end the program
+    try:
+        code = _command(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader has seen enough: `| head`
+        _give_up_output()
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except MemoryError:
+        return _fail("there is not enough memory for this", 1)
+    except OSError as error:
+        _give_up_output()
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(where + (error.strerror or str(error)).lower(), 1)
+    except CommandError as error:
+        return _fail(str(error), error.code)
+
+
+def _command(argv: Sequence[str] | None) -> int:
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has said what there is to say
+        return int(stop.code or 0)
+    code: int = args.run(args)
+    return code
+
+
+def _fail(sentence: str, code: int) -> int:
+    print("fastgd:", " ".join(sentence.split()), file=sys.stderr)
+    return code
+
+
+def _give_up_output() -> None:
+    """If standard output can't be written to, don't let Python try again at exit."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):  # full, closed, or not there
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# The request
+
+
+def _part(text: str) -> str | tuple[str, dict[str, float]]:
+    """`huber:delta=1.5` is ("huber", {"delta": 1.5})."""
+    name, colon, rest = text.partition(":")
+    if not colon:
+        return name
+    parameters: dict[str, float] = {}
+    for pair in rest.split(","):
+        key, _, value = pair.partition("=")
+        try:
+            parameters[key.strip()] = float(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be NAME or NAME:KEY=NUMBER,..., got {text!r}") from None
+    return name, parameters
+
+
+def _start(text: str) -> str | tuple[str, float]:
+    if text == "zeros":
+        return text
+    with contextlib.suppress(ValueError):
+        if text.startswith("normal:") and 0 <= (std := float(text.removeprefix("normal:"))) < np.inf:
+            return "normal", std
+    raise argparse.ArgumentTypeError(f"must be zeros or normal:STD with STD >= 0, got {text!r}")
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"must be an integer >= 0, got {text!r}")
+    return int(text)
+
+
+def _words(number: Callable[[str], Any] | None = None, **words: Any) -> Callable[[str], Any]:
+    """One of some words, or else a number."""
+
+    def parse(text: str) -> Any:
+        try:
+            return words[text] if text in words or number is None else number(text)
+        except (KeyError, ValueError):
+            accepted = [*words, "a number"] if number else list(words)
+            raise argparse.ArgumentTypeError(
+                f"must be {', '.join(accepted[:-1])} or {accepted[-1]}, got {text!r}"
+            ) from None
+
+    return parse
+
+
+#: the options of `fastgd.fit` that are flags; defaults are read off its signature
+_FLAGS: dict[str, dict[str, Any]] = {
+    "loss": {"type": _part, "metavar": "NAME[:KEY=NUMBER,...]", "help": "see fastgd info"},
+    "lr": {"type": float, "metavar": "RATE", "help": "learning rate, > 0"},
+    "epochs": {"type": int, "metavar": "N", "help": "at most so many passes over the rows"},
+    "batch_size": {"type": _words(int, none=None), "metavar": "ROWS", "help": "rows a step: none for all, 1, or more"},
+    "shuffle": {"type": _words(true=True, false=False, once="once"), "metavar": "{true,false,once}",
+                "help": "a fresh order each epoch, none, or one for all"},
+    "optimizer": {"type": _part, "metavar": "NAME[:KEY=NUMBER,...]", "help": "see fastgd info"},
+    "schedule": {"type": _part, "metavar": "NAME[:KEY=NUMBER,...]", "help": "see fastgd info"},
+    "l1": {"type": float, "metavar": "PENALTY", "help": "times the sum of |coefficient|"},
+    "l2": {"type": float, "metavar": "PENALTY", "help": "half of it times the sum of coefficient^2"},
+    "fit_intercept": {"action": argparse.BooleanOptionalAction, "help": "whether the line need not go through 0"},
+    "init": {"type": _start, "metavar": "{zeros,normal:STD}", "help": "coefficients at the start"},
+    "tol": {"type": _words(float, none=None), "metavar": "TOL", "help": "stop early when this is met"},
+    "patience": {"type": int, "metavar": "EPOCHS", "help": "with batches, so many epochs must not improve to stop"},
+    "record": {"type": _words(int, epoch="epoch", step="step", none=None), "metavar": "{epoch,step,K,none}",
+               "help": "what the history keeps"},
+    "exact_loss": {"action": argparse.BooleanOptionalAction, "help": "with batches, record the loss over all rows"},
+    "rng": {"type": _seed, "metavar": "SEED", "help": "an integer >= 0 makes the run repeatable"},
+}  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Linear models by gradient descent: full batch, in mini-batches, by single rows."
+    codes = "exit codes: 0 done; 1 the data or the run failed; 2 wrong use"
+    parser = argparse.ArgumentParser("fastgd", description=about, epilog=codes, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"fastgd {fastgd.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=about, description=about, epilog=codes, allow_abbrev=False)
+        made.set_defaults(run=run)
+        return made
+
+    demo = command("demo", _demo, "real data, fitted three ways, beside the exact answer and the NumPy reference")
+    demo.add_argument("--out", default="out", metavar="DIR", help="folder for the pictures (default: %(default)s)")
+    fit = command("fit", _fit, "fit a linear model to a table")
+    compare = command("compare", _compare, "run the Rust engine and the NumPy reference on the same rows")
+    info = command("info", _info, "versions, and the losses, optimizers and schedules there are")
+    for made in (fit, compare):
+        _add_table(made)
+        _add_options(made)
+    fit.add_argument("--plot", metavar="OUT.png", help="save a picture: the line for one feature, else the loss curve")
+    for made in (fit, compare, info):
+        made.add_argument("--json", action="store_true", help="print one JSON object instead")
+    return parser
+
+
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a CSV file; points and penguins are shipped tables")
+    parser.add_argument("--target", metavar="COLUMN", help="name or 0-based index (default: the last column)")
+    parser.add_argument("--columns", metavar="COLUMN,...", help="the features (default: all other columns)")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    group, needed = parser.add_argument_group("options of the fit"), ["FILE"]
+    for name, parameter in inspect.signature(fastgd.fit).parameters.items():
+        if name not in _FLAGS:
+            continue
+        flag, described = "--" + name.replace("_", "-"), dict(_FLAGS[name])
+        required = parameter.default is inspect.Parameter.empty
+        default = str(parameter.default).lower()
+        described["help"] += " (required)" if required else f" (default: {default})"
+        group.add_argument(flag, dest=name, required=required, default=argparse.SUPPRESS, **described)
+        if required:
+            needed.append(f"{flag} {described['metavar']}")
+    parser.usage = f"{parser.prog} {' '.join(needed)} [options]"
+
+
+# The work
+
+
+def _read(args: argparse.Namespace) -> Table:
+    columns = None if args.columns is None else next(csv.reader([args.columns], skipinitialspace=True), [])
+    try:
+        return read(args.file, args.target, columns)
+    except ColumnError as error:
+        raise CommandError(str(error), 2) from error
+    except TableError as error:
+        raise CommandError(str(error)) from error
+
+
+def _run(run: Callable[..., Any], table: Table, args: argparse.Namespace) -> Any:
+    options = {name: value for name, value in vars(args).items() if name in _FLAGS}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastgd.DivergenceWarning)  # said on standard error at the end
+            return run(table.X, table.y, **options)
+    except (TypeError, ValueError) as error:
+        message = _named(str(error), table)
+        if message.startswith("y must be") and (row := re.search(r" in row (\d+)$", message)):
+            where = f"{table.source}, line {table.lines[int(row[1])]}"
+            raise CommandError(f"{where}: target {table.target!r}{message[1 : row.start()]}") from error
+        option = message.split(" ", 1)[0]
+        if option in _FLAGS:
+            message = "--" + option.replace("_", "-") + message[len(option) :]
+        raise CommandError(message, 1 if option in ("X", "y") else 2) from error
+
+
+def _named(message: str, table: Table) -> str:
+    """Columns of X by the names that they have in the file."""
+    return re.sub(r"column (\d+) of X", lambda found: f"column {table.features[int(found[1])]!r}", message)
+
+
+def _fit(args: argparse.Namespace) -> int:
+    if args.plot:
+        _check_picture(args.plot)
+    table = _read(args)
+    result = _run(fastgd.fit, table, args)
+    best = _closed_form(table, result)
+    print(as_json(facts(table, result, best)) if args.json else summary(table, result, best))
+    if args.plot:
+        _save_picture(args.plot, table, result)
+        if not args.json:
+            print(f"\nThe picture is in {args.plot}.")
+    return _end(table, result)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    table = _read(args)
+    found = _run(fastgd.compare, table, args)
+    if args.json:
+        names = ("max_difference", "seconds", "reference_seconds", "ratio")
+        print(as_json(facts(table, found.result, None) | {name: getattr(found, name) for name in names}))
+    else:
+        print(title(table), found, sep="\n")
+    return _end(table, found.result)
+
+
+def _end(table: Table, result: FitResult) -> int:
+    if result.status != "diverged":
+        return 0
+    print(end="", flush=True)  # the summary goes before what is wrong with it, in a pipe too
+    return _fail(f"{table.source}: {_named(result.message, table)}", 1)
+
+
+def _closed_form(table: Table, result: FitResult) -> FitResult | None:
+    """The exact minimum, where there is a formula for it."""
+    options = {name: result.options[name] for name in ("loss", "l2", "fit_intercept")}
+    if not _core.losses()[options["loss"][0]]["squared"] or result.options["l1"]:
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            best = fastgd.closed_form(table.X, table.y, **options)
+    except (ValueError, np.linalg.LinAlgError):  # beyond what float64 holds
+        return None
+    return best if np.isfinite(best.loss) else None
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from fastgd.demo import demo
+
+    demo(Path(args.out))
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    try:
+        matplotlib = metadata.version("matplotlib")
+    except metadata.PackageNotFoundError:
+        matplotlib = f"not there; {GET_PLOT}"
+    versions = {
+        "fastgd": fastgd.__version__,
+        "build": "release" if _core.release else "debug (slow: build with --release)",
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "matplotlib": matplotlib,
+    }
+    families = {"losses": _core.losses(), "optimizers": _core.optimizers(), "schedules": _core.schedules()}
+    if args.json:
+        print(as_json(versions | families))
+        return 0
+    print(*(f"{name:<10}  {value}" for name, value in versions.items()), sep="\n")
+    for family, table in families.items():
+        print(f"\n{family}")
+        width = max(len(_call(name, row)) for name, row in table.items())
+        for name, row in table.items():
+            print(f"  {_call(name, row):<{width}}  {row['formula']}")
+    return 0
+
+
+def _call(name: str, row: dict[str, Any]) -> str:
+    parameters = ", ".join(f"{key}={value:g}" for key, value in row["parameters"].items())
+    return f"{name}({parameters})" if parameters else name
+
+
+def _check_picture(path: str) -> None:
+    """Before the work, whether there will be a picture at the end."""
+    try:
+        from matplotlib.backend_bases import FigureCanvasBase
+    except ImportError as error:
+        raise CommandError(f"--plot needs matplotlib: {GET_PLOT}") from error
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if Path(path).suffix[1:].lower() not in known:
+        raise CommandError(f"--plot must end in one of {', '.join('.' + name for name in known)}, got {path!r}", 2)
+    if not Path(path).parent.is_dir():
+        raise CommandError(f"--plot must lie in a folder that exists, got {path!r}", 2)
+
+
+def _save_picture(path: str, table: Table, result: FitResult) -> None:
+    def draw(ax: Any) -> None:
+        if len(table.features) == 1:
+            fastgd.plot.fit_line(table.X, table.y, result, ax=ax)
+            x, y = (name.replace("$", r"\$") for name in (table.features[0], table.target))  # no formulas
+            ax.set(xlabel=x, ylabel=y)
+        elif len(result.history):
+            fastgd.plot.loss_curve(result, ax=ax)
+        else:
+            raise CommandError("--plot needs a history for the loss curve: leave out --record none", 2)
+
+    picture(path, draw)

@@ -1,0 +1,122 @@
+"""Report: what the command line prints and draws."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastgd.result import FitResult
+from fastgd.table import Table
+
+#: how one gets the pictures
+GET_PLOT = "pip install 'fastgd[plot]'"
+
+
+def facts(table: Table, result: FitResult, best: FitResult | None) -> dict[str, Any]:
+    exact = None if best is None else {name: getattr(best, name) for name in ("coef", "intercept", "loss")}
+    names = ("coef", "intercept", "loss", "status", "message", "n_epochs", "n_steps", "lr", "optimizer")
+    return {
+        "file": table.source,
+        "rows": len(table.y),
+        "features": table.features,
+        "target": table.target,
+        **{name: getattr(result, name) for name in names},
+        "loss_start": result.history.loss[0] if len(result.history) else None,
+        "closed_form": exact,
+        "options": result.options,
+    }
+
+
+def as_json(value: Any) -> str:
+    """JSON with every float exact, and those that aren't finite as strings."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, (np.ndarray, np.generic)):
+            value = value.tolist()
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(entry) for entry in value]
+        return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+
+    return json.dumps(plain(value), allow_nan=False)
+
+
+def title(table: Table) -> str:
+    n, d = len(table.y), len(table.features)
+    return f"{table.source}: {count(n, 'row')}, {count(d, 'feature')}, target {table.target}"
+
+
+def count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def summary(table: Table, result: FitResult, best: FitResult | None) -> str:
+    history, columns, diverged = result.history, {}, result.status == "diverged"
+    if len(history):
+        columns["start"] = _on_point(history.coef[0], history.intercept[0], history.loss[0])
+    columns["best" if diverged else "end"] = _on_point(result.coef, result.intercept, result.loss)
+    if best is not None:
+        columns["closed form"] = _on_point(best.coef, best.intercept, best.loss)
+    outputs = range(np.size(result.intercept)) if np.ndim(result.intercept) else [None]
+    names = [*table.features, "intercept"]
+    names = [name if k is None else f"{name} [{k}]" for k in outputs for name in names]
+    names.append(f"loss ({result.options['loss'][0]})")
+    lines = aligned(["", *names], {heading: [heading, *cells] for heading, cells in columns.items()})
+    lines.insert(-1, "")
+
+    size = result.options["batch_size"]
+    batch = "full batch" if size is None else "single rows" if size == 1 else f"batches of {size} rows"
+    done = f"{count(result.n_epochs, 'epoch')}, {count(result.n_steps, 'step')}"
+    said = [f"By {result.optimizer} with lr {result.lr:g}, {batch}: {done}."]
+    if diverged:
+        said.append("Diverged: shown is the best epoch.")
+    else:
+        said.append(f"{result.message[0].upper()}{result.message[1:]}.")
+        if best is not None and best.loss > 0:
+            said.append(f"The loss {_beside(result.loss / best.loss)} that of the closed form.")
+    return "\n".join([title(table), "", *lines, "", *textwrap.wrap(" ".join(said), 98)])
+
+
+def _beside(times: float) -> str:
+    if times > 2:
+        return f"is {times:.3g} times"
+    return f"lies {100 * (times - 1):.2g} % above" if times > 1 + 1e-12 else "equals"
+
+
+def _on_point(coef: Any, intercept: Any, loss: float) -> list[str]:
+    """Per output its coefficients and intercept, then the loss: ten digits each, decimal points below each other."""
+    values = np.append(np.column_stack([np.atleast_2d(coef), np.atleast_1d(intercept)]), loss)
+    halves = [f"{value:.10g}".partition(".") for value in values]
+    before, after = (max(len(half[side]) for half in halves) for side in (0, 2))
+    return [f"{whole:>{before}}{point or ' '}{rest:<{after}}" for whole, point, rest in halves]
+
+
+def aligned(names: list[str], columns: dict[str, list[str]]) -> list[str]:
+    """Rows of text: names to the left, the other columns to the right."""
+    table = [names, *columns.values()]
+    widths = [max(map(len, column)) for column in table]
+    rows = zip(*table, strict=True)
+    return [
+        "  ".join(
+            f"{cell:<{width}}" if column == 0 else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def picture(path: str | Path, draw: Callable[[Any], Any]) -> None:
+    from matplotlib.figure import Figure  # without pyplot: no window system is asked for
+
+    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    draw(figure.subplots())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name in letters that the font lacks
+        figure.savefig(path, dpi=150)

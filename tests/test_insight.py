@@ -1,0 +1,64 @@
+"""What a diverging run is told is true."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+import fastgd
+from conftest import make_problem
+from fastgd import _core, insight
+
+SQUARED = [name for name, row in _core.losses().items() if row["squared"]]
+SETTINGS = [
+    {},
+    {"l2": 3.0},
+    {"sample_weight": np.arange(60) % 4},
+    {"fit_intercept": False},
+    {"sample_weight": np.arange(60) % 5, "l2": 0.5, "fit_intercept": False},
+]
+
+
+def told(X, y, **options):
+    with pytest.warns(fastgd.DivergenceWarning) as warned:
+        fastgd.fit(X, y, **options)
+    return str(warned[0].message)
+
+
+@pytest.mark.parametrize("few", [True, False], ids=["eigenvalues", "power iteration"])
+@pytest.mark.parametrize("options", SETTINGS, ids=lambda options: "-".join(options) or "plain")
+@pytest.mark.parametrize("loss", SQUARED)
+def test_the_largest_stable_rate_is_where_runs_begin_to_diverge(loss, options, few, monkeypatch):
+    if not few:
+        monkeypatch.setattr(insight, "_EXACT", 0)
+    X, y = make_problem(loss)
+    X = X * [1.0, 5.0, 0.3]
+    message = told(X, y, loss=loss, lr=100.0, epochs=100, **options)
+    limit = float(re.search(r"2/L = ([\d.e+-]+\d)", message)[1])
+    run = {"loss": loss, "epochs": 3000, "record": None, "init": ([1e3] * 3, 0.0), **options}
+    assert fastgd.fit(X, y, lr=0.99 * limit, **run).status == "max_epochs"
+    assert "column 1 of X" in told(X, y, lr=1.01 * limit, **run)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 16])
+@pytest.mark.parametrize("loss", SQUARED)
+def test_the_rate_advised_for_batches_does_not_diverge(loss, batch_size, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((400, 4)) * [1, 10, 3, 0.1]
+    y = X @ [1, 2, 3, 4] + rng.standard_normal(400)
+    message = told(X, y, loss=loss, lr=10.0, epochs=100, batch_size=batch_size, rng=seed)
+    advised = float(re.search(r"use lr=([\d.e+-]+\d)", message)[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = fastgd.fit(X, y, loss=loss, lr=advised, epochs=100, batch_size=batch_size, rng=seed)
+    assert result.status == "max_epochs"
+    assert result.loss < 0.1 * result.history.loss[0]
+
+
+def test_where_no_rate_can_be_told_the_message_still_says_what_to_do():
+    X, y = make_problem("mse")
+    assert "Centre and scale the features" in told(X * 1e200, y, lr=1.0, epochs=5)
+    assert "beyond what float64 holds" in told(X, y, lr=1e-3, epochs=5, init=([1e200] * 3, 0.0))
