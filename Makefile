@@ -13,7 +13,7 @@ say = @printf '\n== %s\n' "$(1)"
 
 all: fmt lint build test  ## fmt lint build test
 
-run: $(VENV)/built $(VENV)/plot  ## build in release and run the demo; pictures go to out/
+run: $(VENV)/built  ## build in release and run the demo; pictures go to out/
 	$(call say,fastgd demo)
 	@$(BIN)/fastgd demo --out out
 
@@ -80,18 +80,13 @@ $(VENV)/made:
 	@touch $@
 
 $(VENV)/built: $(SOURCES) | $(VENV)/made
-	$(call say,fastgd, in release)
+	$(call say,fastgd and what its pictures need; Rust in release)
 	@command -v cargo >/dev/null || echo "no cargo found: letting maturin bring Rust for this build"
-	@$(BIN)/pip install -q -e . || { rm -f $@; \
+	@$(BIN)/pip install -q -e '.[plot]' || { rm -f $@; \
 		echo "make: fastgd could not be built (see above); it needs Rust from https://rustup.rs, or a network that brings it" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/plot: pyproject.toml | $(VENV)/built
-	$(call say,matplotlib for the pictures)
-	@$(BIN)/pip install -q 'matplotlib>=3.8' || { echo "make: matplotlib could not be installed; is there a network?" >&2; exit 1; }
-	@touch $@
-
-$(VENV)/dev: pyproject.toml | $(VENV)/plot
+$(VENV)/dev: pyproject.toml | $(VENV)/made
 	$(call say,tools for tests and lints)
 	@$(BIN)/pip install -q --group dev || { echo "make: the tools could not be installed; is there a network?" >&2; exit 1; }
 	@touch $@
