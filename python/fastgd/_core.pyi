@@ -6,6 +6,18 @@ from typing import Any, Final
 from fastgd._door import Array
 from fastgd._fit import Config, Observe, Problem, Solution
 
+__all__ = [
+    "__version__",
+    "choose",
+    "gradient_descent",
+    "loss_and_gradient",
+    "losses",
+    "optimizers",
+    "release",
+    "schedules",
+    "solve",
+]
+
 __version__: Final[str]
 release: Final[bool]
 
