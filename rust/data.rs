@@ -18,6 +18,14 @@ impl<'a> Pick<'a> {
         Pick::At { order, stretch: 0..order.len() }
     }
 
+    /// The first row.
+    pub fn first(&self) -> usize {
+        match self {
+            Pick::Run(run) => run.start,
+            Pick::At { order, stretch } => order[stretch.start],
+        }
+    }
+
     fn range(&self) -> &Range<usize> {
         match self {
             Pick::Run(range) | Pick::At { stretch: range, .. } => range,
@@ -78,6 +86,9 @@ pub trait Rows: Sync {
 
     /// grad_k += sum_i slope_ik x_i
     fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64]);
+
+    /// |x_i|^2
+    fn square(&self, i: usize) -> f64;
 }
 
 /// Rows one after the other.
@@ -140,6 +151,10 @@ impl<T: Element> Rows for Dense<'_, T> {
                 backward(order[stretch.clone()].iter().map(|&i| self.row(i)), slope, self.d, grad);
             }
         }
+    }
+
+    fn square(&self, i: usize) -> f64 {
+        self.row(i).iter().map(|&x| x.into() * x.into()).sum()
     }
 }
 

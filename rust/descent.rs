@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::optimizer::Optimizer;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Time};
 use crate::stop::Status;
 
 /// A function as its owner gives it: a derivative, and if wanted the value.
@@ -41,13 +41,13 @@ pub fn descend(
     schedule: &dyn Schedule,
     (lr, steps, tol): (f64, u64, Option<f64>),
 ) -> Result<Path, Error> {
-    optimizer.init(x0.len());
+    optimizer.init(x0);
     let mut x = x0.to_vec();
     let mut grad = vec![0.0; x.len()];
     let mut path = Path { x: x0.to_vec(), fun: Vec::new(), steps: 0, status: Status::MaxEpochs };
     path.fun.extend(function.value(&x)?);
     while path.steps < steps || tol.is_some() {
-        function.gradient(&x, &mut grad)?;
+        function.gradient(optimizer.look_ahead().unwrap_or(&x), &mut grad)?;
         if tol.is_some_and(|tol| grad.iter().map(|g| g * g).sum::<f64>().sqrt() <= tol) {
             path.status = Status::Converged;
             break;
@@ -55,7 +55,9 @@ pub fn descend(
         if path.steps == steps {
             break;
         }
-        optimizer.step(&mut x, &grad, schedule.rate(lr, path.steps + 1, path.steps));
+        let time = Time { k: path.steps + 1, finished: path.steps, last: steps };
+        optimizer.step(&mut x, &grad, schedule.rate(lr, time));
+        optimizer.settle(&x);
         if x.iter().any(|x| !x.is_finite()) {
             path.status = Status::Diverged;
             break;
@@ -94,7 +96,7 @@ mod tests {
     }
 
     fn run(x0: f64, lr: f64, steps: u64, tol: Option<f64>) -> Path {
-        let (mut rule, constant) = (optimizer("sgd", &[]).unwrap(), schedule("constant", &[]).unwrap());
+        let ((mut rule, _), constant) = (optimizer("sgd", &[]).unwrap(), schedule("constant", &[]).unwrap());
         descend(&mut Parabola, &[x0], &mut *rule, &*constant, (lr, steps, tol)).unwrap()
     }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::registry::{Part, choose};
+use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`.
 pub trait Loss: Send + Sync {
@@ -101,6 +101,71 @@ impl Loss for Squared {
     }
 }
 
+/// With r = raw - y: r^2 / 2 up to |r| = delta, then delta (|r| - delta / 2). Huber, 1964.
+struct Huber {
+    delta: f64,
+}
+
+impl Loss for Huber {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        let r = (raw - y).abs();
+        if r <= self.delta { 0.5 * r * r } else { self.delta * (r - 0.5 * self.delta) }
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        (raw - y).clamp(-self.delta, self.delta)
+    }
+}
+
+/// q (y - raw) where raw is too small, (1 - q) (raw - y) where it is too large. Koenker and Bassett, 1978.
+struct Pinball {
+    q: f64,
+}
+
+impl Loss for Pinball {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        let r = raw - y;
+        if r > 0.0 { (1.0 - self.q) * r } else { -self.q * r }
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        let r = raw - y;
+        if r > 0.0 {
+            1.0 - self.q
+        } else if r < 0.0 {
+            -self.q
+        } else {
+            0.0
+        }
+    }
+}
+
+/// max(0, |raw - y| - epsilon). Vapnik, 1995; with epsilon 0 the absolute error.
+struct Tube {
+    epsilon: f64,
+}
+
+impl Loss for Tube {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        ((raw - y).abs() - self.epsilon).max(0.0)
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        let r = raw - y;
+        if r > self.epsilon {
+            1.0
+        } else if r < -self.epsilon {
+            -1.0
+        } else {
+            0.0
+        }
+    }
+}
+
+/// True of the losses with kinks.
+const KINKED: Facts =
+    Facts { curvature: None, smooth: false, squared: false, targets: Targets::Real, reduction: Reduction::Mean };
+
 /// Every loss there is.
 pub const LOSSES: &[Part<dyn Loss, Facts>] = &[
     Part {
@@ -142,6 +207,40 @@ pub const LOSSES: &[Part<dyn Loss, Facts>] = &[
             reduction: Reduction::Sum,
         },
     },
+    Part {
+        name: "huber",
+        formula: "r^2/2 up to |r| = delta, then delta (|r| - delta/2), averaged over rows; r = raw - y",
+        parameters: &[Parameter { name: "delta", default: 1.0, range: Range::POSITIVE }],
+        make: |p| Box::new(Huber { delta: p[0] }),
+        facts: Facts {
+            curvature: Some(1.0),
+            smooth: true,
+            squared: false,
+            targets: Targets::Real,
+            reduction: Reduction::Mean,
+        },
+    },
+    Part {
+        name: "absolute",
+        formula: "|raw - y|, averaged over rows",
+        parameters: &[],
+        make: |_| Box::new(Tube { epsilon: 0.0 }),
+        facts: KINKED,
+    },
+    Part {
+        name: "quantile",
+        formula: "q (y - raw) below, (1 - q) (raw - y) above, averaged over rows",
+        parameters: &[Parameter { name: "q", default: 0.5, range: Range::INSIDE_UNIT }],
+        make: |p| Box::new(Pinball { q: p[0] }),
+        facts: KINKED,
+    },
+    Part {
+        name: "epsilon_insensitive",
+        formula: "max(0, |raw - y| - epsilon), averaged over rows",
+        parameters: &[Parameter { name: "epsilon", default: 0.1, range: Range::NON_NEGATIVE }],
+        make: |p| Box::new(Tube { epsilon: p[0] }),
+        facts: KINKED,
+    },
 ];
 
 /// The loss called `name` with its parameters, and what is true of it.
@@ -159,7 +258,7 @@ mod tests {
 
     /// Pairs (raw, y) with admissible targets, away from y = raw where a kink may lie.
     fn samples(targets: Targets) -> Vec<(f64, f64)> {
-        let raws = [-3.1, -1.2, -0.4, 0.3, 0.9, 2.7];
+        let raws = [-3.1, -1.2, -0.4, 0.3, 0.93, 2.7];
         let ys = [-2.0, -1.0, 0.0, 1.0, 2.0, 5.0];
         raws.iter().flat_map(|&raw| ys.iter().map(move |&y| (raw, y))).filter(|&(_, y)| targets.admit(y)).collect()
     }

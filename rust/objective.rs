@@ -86,6 +86,13 @@ impl Objective<'_> {
         Ok(sum)
     }
 
+    /// The largest curvature of one row's part of the objective, for a loss of curvature `c`: c s_i (|x_i|^2 + 1).
+    pub fn row_curvature(&self, i: usize, c: f64) -> f64 {
+        let s = self.problem.weight.get(i).copied().unwrap_or(1.0);
+        let one = if self.fit_intercept { 1.0 } else { 0.0 };
+        c * s * self.factor(1) * (self.problem.rows.square(i) + one)
+    }
+
     fn factor(&self, rows: usize) -> f64 {
         match self.reduction {
             Reduction::Mean => 1.0 / (self.problem.mean_weight * rows as f64),

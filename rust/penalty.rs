@@ -34,21 +34,26 @@ impl Penalty {
         w.signum() * (w.abs() - length * self.l1).max(0.0)
     }
 
-    /// The proximal step of the l1 part.
-    pub fn prox(&self, w: &mut [f64], length: f64) {
+    /// The proximal step of the l1 part, of length `length(j)` for coordinate j.
+    pub fn prox(&self, w: &mut [f64], length: impl Fn(usize) -> f64) {
         if self.l1 != 0.0 {
-            for w in w {
-                *w = self.shrink(*w, length);
+            for (j, w) in w.iter_mut().enumerate() {
+                *w = self.shrink(*w, length(j));
             }
         }
     }
 
     /// Euclidean length of the gradient, `penalised` coordinates first; with l1 of the proximal gradient
-    /// `(w - prox(w - rate grad)) / rate`, which is zero exactly at the minimum.
+    /// `(w - prox(w - rate grad)) / rate`, which is zero exactly at the minimum; at rate 0 its limit.
     pub fn gradient_norm(&self, theta: &[f64], grad: &[f64], penalised: usize, rate: f64) -> f64 {
         let mut sum = 0.0;
         for (j, (w, g)) in theta.iter().zip(grad).enumerate() {
-            let g = if self.l1 != 0.0 && j < penalised { (w - self.shrink(w - rate * g, rate)) / rate } else { *g };
+            let g = match self.l1 != 0.0 && j < penalised {
+                false => *g,
+                true if rate > 0.0 => (w - self.shrink(w - rate * g, rate)) / rate,
+                true if *w == 0.0 => self.shrink(*g, 1.0),
+                true => g + self.l1 * w.signum(),
+            };
             sum += g * g;
         }
         sum.sqrt()
@@ -64,7 +69,7 @@ mod tests {
         let penalty = Penalty { l1: 0.7, l2: 0.0 };
         for w in [-2.0, -0.3, 0.0, 0.2, 1.5] {
             let mut moved = [w];
-            penalty.prox(&mut moved, 0.5);
+            penalty.prox(&mut moved, |_| 0.5);
             let cost = |v: f64| 0.5 * (v - w).powi(2) + 0.5 * penalty.value(&[v]);
             for step in [-1e-3, 1e-3] {
                 assert!(cost(moved[0]) <= cost(moved[0] + step));
@@ -87,5 +92,9 @@ mod tests {
         assert_eq!(plain.gradient_norm(&[1.0, 2.0], &[3.0, 4.0], 1, 0.1), 5.0);
         let held = Penalty { l1: 1.0, l2: 0.0 };
         assert_eq!(held.gradient_norm(&[0.0, 2.0], &[0.9, 4.0], 1, 0.1), 4.0);
+        for (w, g) in [(0.0, 3.0), (0.0, -3.0), (0.0, 0.5), (2.0, 0.7), (-2.0, 0.7)] {
+            let norm = |rate| held.gradient_norm(&[w], &[g], 1, rate);
+            assert!((norm(0.0) - norm(1e-9)).abs() <= 1e-6, "{w} {g}");
+        }
     }
 }

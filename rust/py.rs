@@ -20,7 +20,7 @@ use crate::history::Record;
 use crate::loss::{LOSSES, Reduction, Targets, loss};
 use crate::objective::{Objective, Scratch};
 use crate::observe::{Alone, Observe, State, Watch};
-use crate::optimizer::{OPTIMIZERS, optimizer};
+use crate::optimizer::{OPTIMIZERS, Use, optimizer};
 use crate::penalty::Penalty;
 use crate::registry::{self, Parameter, Part};
 use crate::sampler::Shuffle;
@@ -43,9 +43,8 @@ mod _core {
     const release: bool = !cfg!(debug_assertions);
 }
 
-/// Parameters as they were given, and with the defaults filled in.
+/// Parameters as they were given.
 type Given = Vec<(String, f64)>;
-type Resolved = Result<HashMap<&'static str, f64>, Error>;
 
 fn choice(owner: &Bound<PyAny>, name: &str) -> PyResult<(String, Given)> {
     let (name, given): (String, HashMap<String, f64>) = owner.getattr(name)?.extract()?;
@@ -200,11 +199,12 @@ fn solve<'py>(
     let (name, parameters) = choice(config, "loss")?;
     let (loss, facts) = loss(&name, &parameters).map_err(raise)?;
     let (name, parameters) = choice(config, "optimizer")?;
-    let optimizer = optimizer(&name, &parameters).map_err(raise)?;
+    let (optimizer, _) = optimizer(&name, &parameters).map_err(raise)?;
     let (name, parameters) = choice(config, "schedule")?;
     let schedule = schedule(&name, &parameters).map_err(raise)?;
     let mut run = Config {
         optimizer,
+        implicit: config.getattr("implicit")?.extract()?,
         schedule,
         lr: config.getattr("lr")?.extract()?,
         epochs: config.getattr("epochs")?.extract()?,
@@ -359,7 +359,7 @@ fn gradient_descent<'py>(
     config: &Bound<'py, PyAny>,
 ) -> PyResult<Walked<'py>> {
     let (name, parameters) = choice(config, "optimizer")?;
-    let mut rule = optimizer(&name, &parameters).map_err(raise)?;
+    let (mut rule, _) = optimizer(&name, &parameters).map_err(raise)?;
     let (name, parameters) = choice(config, "schedule")?;
     let rate = schedule(&name, &parameters).map_err(raise)?;
     let x0: PyReadonlyArray1<f64> = config.getattr("x0")?.extract()?;
@@ -373,36 +373,52 @@ fn gradient_descent<'py>(
     Ok((x.into_pyarray(py), path.fun.into_pyarray(py), path.status.name()))
 }
 
-fn parameters<'py>(py: Python<'py>, parameters: &[Parameter]) -> PyResult<Bound<'py, PyDict>> {
-    let defaults = PyDict::new(py);
-    for parameter in parameters {
-        defaults.set_item(parameter.name, parameter.default)?;
+/// Parameters with their values, whole numbers as int.
+fn dict_of<'py>(py: Python<'py>, parameters: &[Parameter], values: &[f64]) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (parameter, &value) in parameters.iter().zip(values) {
+        match parameter.range.whole {
+            true => dict.set_item(parameter.name, value as u64)?,
+            false => dict.set_item(parameter.name, value)?,
+        }
     }
-    Ok(defaults)
+    Ok(dict)
 }
 
 fn row<'py>(py: Python<'py>, formula: &str, given: &[Parameter]) -> PyResult<Bound<'py, PyDict>> {
     let row = PyDict::new(py);
     row.set_item("formula", formula)?;
-    row.set_item("parameters", parameters(py, given)?)?;
+    let defaults: Vec<f64> = given.iter().map(|parameter| parameter.default).collect();
+    row.set_item("parameters", dict_of(py, given, &defaults)?)?;
     Ok(row)
 }
 
 /// The row called `name` of the table of a `family` ("loss", "optimizer", "schedule"): its name and the values of all its
 /// parameters, those not given by default.
 #[pyfunction]
-fn choose(family: &str, name: &str, given: HashMap<String, f64>) -> PyResult<(String, HashMap<&'static str, f64>)> {
-    fn values<T: ?Sized, F>(family: &str, table: &[Part<T, F>], name: &str, given: &Given) -> Resolved {
-        let (part, values) = registry::choose(family, table, name, given)?;
-        Ok(part.parameters.iter().map(|parameter| parameter.name).zip(values).collect())
+fn choose<'py>(
+    py: Python<'py>,
+    family: &str,
+    name: &str,
+    given: HashMap<String, f64>,
+) -> PyResult<(String, Bound<'py, PyDict>)> {
+    fn resolve<'py, T: ?Sized, F>(
+        py: Python<'py>,
+        family: &str,
+        table: &[Part<T, F>],
+        name: &str,
+        given: &Given,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (part, values) = registry::choose(family, table, name, given).map_err(raise)?;
+        dict_of(py, part.parameters, &values)
     }
     let given = sorted(given);
     let values = match family {
-        "loss" => values(family, LOSSES, name, &given),
-        "optimizer" => values(family, OPTIMIZERS, name, &given),
-        _ => values(family, SCHEDULES, name, &given),
+        "loss" => resolve(py, family, LOSSES, name, &given),
+        "optimizer" => resolve(py, family, OPTIMIZERS, name, &given),
+        _ => resolve(py, family, SCHEDULES, name, &given),
     };
-    Ok((name.to_string(), values.map_err(raise)?))
+    Ok((name.to_string(), values?))
 }
 
 /// The table of losses: name -> formula, parameters, curvature, smooth, squared, targets, reduction.
@@ -425,12 +441,19 @@ fn losses(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(table)
 }
 
-/// The table of update rules: name -> formula, parameters.
+/// The table of update rules: name -> formula, parameters, use.
 #[pyfunction]
 fn optimizers(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let table = PyDict::new(py);
     for part in OPTIMIZERS {
-        table.set_item(part.name, row(py, part.formula, part.parameters)?)?;
+        let row = row(py, part.formula, part.parameters)?;
+        let uses = match part.facts {
+            Use::Any => "any batches",
+            Use::FullBatch => "full batch",
+            Use::SingleRows => "single rows",
+        };
+        row.set_item("use", uses)?;
+        table.set_item(part.name, row)?;
     }
     Ok(table)
 }

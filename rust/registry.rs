@@ -12,18 +12,28 @@ pub struct Range {
     pub high: f64,
     /// Whether `low` and `high` themselves are accepted.
     pub closed: (bool, bool),
+    /// Integers only.
+    pub whole: bool,
 }
 
 impl Range {
-    pub const POSITIVE: Range = Range { low: 0.0, high: f64::INFINITY, closed: (false, false) };
-    pub const NON_NEGATIVE: Range = Range { low: 0.0, high: f64::INFINITY, closed: (true, false) };
+    pub const POSITIVE: Range = Range { low: 0.0, high: f64::INFINITY, closed: (false, false), whole: false };
+    pub const NON_NEGATIVE: Range = Range { low: 0.0, high: f64::INFINITY, closed: (true, false), whole: false };
     /// The open interval (0, 1).
-    pub const INSIDE_UNIT: Range = Range { low: 0.0, high: 1.0, closed: (false, false) };
+    pub const INSIDE_UNIT: Range = Range { low: 0.0, high: 1.0, closed: (false, false), whole: false };
     /// The half-open interval [0, 1).
-    pub const BELOW_ONE: Range = Range { low: 0.0, high: 1.0, closed: (true, false) };
+    pub const BELOW_ONE: Range = Range { low: 0.0, high: 1.0, closed: (true, false), whole: false };
+
+    /// The half-open interval (0, 1].
+    pub const UP_TO_ONE: Range = Range { low: 0.0, high: 1.0, closed: (false, true), whole: false };
+    /// 1, 2, 3, …
+    pub const COUNT: Range = Range { low: 1.0, high: f64::INFINITY, closed: (true, false), whole: true };
 
     /// Whether `value` lies inside; never true for NaN.
     pub fn contains(&self, value: f64) -> bool {
+        if self.whole && value.fract() != 0.0 {
+            return false;
+        }
         let above = value > self.low || (self.closed.0 && value == self.low);
         let below = value < self.high || (self.closed.1 && value == self.high);
         above && below
@@ -34,7 +44,10 @@ impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (low, high) = (if self.closed.0 { '[' } else { '(' }, if self.closed.1 { ']' } else { ')' });
         match (self.low.is_finite(), self.high.is_finite()) {
-            (true, false) => write!(f, "a finite number {} {}", if self.closed.0 { ">=" } else { ">" }, self.low),
+            (true, false) => {
+                let kind = if self.whole { "an integer" } else { "a finite number" };
+                write!(f, "{kind} {} {}", if self.closed.0 { ">=" } else { ">" }, self.low)
+            }
             _ => write!(f, "a number in {low}{}, {}{high}", self.low, self.high),
         }
     }
@@ -142,6 +155,8 @@ mod tests {
             "a of thing 'scaled' must be a finite number > 0, got -1"
         );
         assert_eq!(made("scaled", &[("b", 1.0)]).unwrap_err(), "b of thing 'scaled' must be a number in (0, 1), got 1");
+        assert!(Range::COUNT.contains(3.0) && !Range::COUNT.contains(2.5) && !Range::COUNT.contains(0.0));
+        assert_eq!(Range::COUNT.to_string(), "an integer >= 1");
         assert!(made("scaled", &[("a", f64::NAN)]).is_err());
         assert!(made("scaled", &[("a", f64::INFINITY)]).is_err());
     }

@@ -7,12 +7,14 @@ use crate::objective::{Objective, Scratch};
 use crate::observe::{Observe, State, Watch};
 use crate::optimizer::Optimizer;
 use crate::sampler::{Permute, Sampler, Shuffle};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Time};
 use crate::stop::{Bounds, Plateau, Status};
 
 /// How to run.
 pub struct Config {
     pub optimizer: Box<dyn Optimizer>,
+    /// The loss's curvature, where the rule divides each rate by 1 + rate times the curvature of the row.
+    pub implicit: Option<f64>,
     pub schedule: Box<dyn Schedule>,
     pub lr: f64,
     pub epochs: u64,
@@ -72,6 +74,8 @@ struct Run<'a> {
     rate: f64,
     epochs: u64,
     steps: u64,
+    /// The number of the last step, if all epochs are run.
+    last: u64,
     bounds: Bounds,
     /// The end of an epoch with the lowest loss so far, and that loss.
     best: (Vec<f64>, f64),
@@ -84,7 +88,9 @@ impl<'a> Run<'a> {
         theta: Vec<f64>,
         observe: &'a mut dyn Observe,
     ) -> Result<Self, Error> {
-        config.optimizer.init(theta.len());
+        config.optimizer.init(&theta);
+        let last =
+            config.epochs.saturating_mul(config.batch_size.map_or(1, |size| objective.problem.n.div_ceil(size) as u64));
         let mut run = Run {
             objective,
             watch: Watch::new(observe),
@@ -93,9 +99,10 @@ impl<'a> Run<'a> {
             grad: vec![0.0; theta.len()],
             loss: 0.0,
             grad_norm: 0.0,
-            rate: config.schedule.rate(config.lr, 1, 0),
+            rate: config.schedule.rate(config.lr, Time { k: 1, finished: 0, last }),
             epochs: 0,
             steps: 0,
+            last,
             bounds: Bounds::new(0.0, 0.0),
             best: (theta.clone(), f64::INFINITY),
             theta,
@@ -124,7 +131,8 @@ impl<'a> Run<'a> {
             return Ok(Status::Converged);
         }
         while self.epochs < self.config.epochs {
-            self.step();
+            self.look_ahead()?;
+            self.step(0);
             self.epochs += 1;
             self.gradient(&self.objective.all())?;
             self.measure();
@@ -165,7 +173,7 @@ impl<'a> Run<'a> {
                 if wanted || seen == n {
                     self.measure();
                 }
-                self.step();
+                self.step(batch.first());
                 self.epochs += u64::from(seen == n);
                 if wanted {
                     let shown = self.exact_or(self.loss)?;
@@ -212,12 +220,26 @@ impl<'a> Run<'a> {
         Ok(sum)
     }
 
-    /// One update along `grad`.
-    fn step(&mut self) {
-        self.rate = self.config.schedule.rate(self.config.lr, self.steps + 1, self.epochs);
-        self.config.optimizer.step(&mut self.theta, &self.grad, self.rate);
-        self.objective.penalty.prox(&mut self.theta[..self.objective.coefs()], self.rate);
+    /// Takes the gradient where the update rule wants it, if that is not where the run stands.
+    fn look_ahead(&mut self) -> Result<(), Error> {
+        if let Some(z) = self.config.optimizer.look_ahead() {
+            self.objective.gradient(&self.objective.all(), z, &mut self.grad, &mut self.scratch, &mut self.watch)?;
+        }
+        Ok(())
+    }
+
+    /// One update along `grad`; `row` is the first of its batch.
+    fn step(&mut self, row: usize) {
+        let Config { optimizer, schedule, lr, implicit, .. } = &mut *self.config;
         self.steps += 1;
+        self.rate = schedule.rate(*lr, Time { k: self.steps, finished: self.epochs, last: self.last });
+        let rate = match *implicit {
+            Some(c) => self.rate / (1.0 + self.rate * self.objective.row_curvature(row, c)),
+            None => self.rate,
+        };
+        optimizer.step(&mut self.theta, &self.grad, rate);
+        self.objective.penalty.prox(&mut self.theta[..self.objective.coefs()], |j| optimizer.gain(j, self.rate));
+        optimizer.settle(&self.theta);
     }
 
     /// Sets `grad_norm` to the length of `grad`.
@@ -287,7 +309,8 @@ mod tests {
             fit_intercept: false,
         };
         let mut config = Config {
-            optimizer: optimizer("sgd", &[]).unwrap(),
+            optimizer: optimizer("sgd", &[]).unwrap().0,
+            implicit: None,
             schedule: schedule("constant", &[]).unwrap(),
             lr,
             epochs,

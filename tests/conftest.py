@@ -34,6 +34,16 @@ def small_rate(loss: str, n: int) -> float:
     return 0.05 / (facts["curvature"] or 1.0) / (n if facts["reduction"] == "sum" else 1)
 
 
+def fitting(optimizer: str, batch_size: int | None) -> bool:
+    """Whether a rule of the table is made for such batches."""
+    use = _core.optimizers()[optimizer]["use"]
+    return (
+        use == "any batches"
+        or (use == "full batch" and batch_size is None)
+        or (use == "single rows" and batch_size == 1)
+    )
+
+
 @pytest.fixture(params=range(3))
 def seed(request: pytest.FixtureRequest) -> int:
     """Any seed must pass: a different one every day, reproducible by its number in the test's name."""

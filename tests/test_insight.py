@@ -43,6 +43,18 @@ def test_the_largest_stable_rate_is_where_runs_begin_to_diverge(loss, options, f
     assert "column 1 of X" in told(X, y, lr=1.01 * limit, **run)
 
 
+@pytest.mark.parametrize(
+    "optimizer", ["momentum", ("momentum", {"beta": 0.5}), "nesterov", ("nesterov", {"beta": 0.0})]
+)
+def test_the_largest_stable_rate_of_momentum(optimizer):
+    X, y = make_problem("mse")
+    message = told(X, y, lr=100.0, epochs=100, optimizer=optimizer)
+    limit = float(re.search(r" = ([\d.e+-]+\d);", message)[1])
+    run = {"epochs": 5000, "record": None, "init": ([1e3] * 3, 0.0), "optimizer": optimizer}
+    assert fastgd.fit(X, y, lr=0.99 * limit, **run).status == "max_epochs"
+    told(X, y, lr=1.01 * limit, **run)
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
 @pytest.mark.parametrize("loss", SQUARED)
 def test_the_rate_advised_for_batches_does_not_diverge(loss, batch_size, seed):
@@ -60,5 +72,12 @@ def test_the_rate_advised_for_batches_does_not_diverge(loss, batch_size, seed):
 
 def test_where_no_rate_can_be_told_the_message_still_says_what_to_do():
     X, y = make_problem("mse")
-    assert "Centre and scale the features" in told(X * 1e200, y, lr=1.0, epochs=5)
-    assert "beyond what float64 holds" in told(X, y, lr=1e-3, epochs=5, init=([1e200] * 3, 0.0))
+    assert "centre and scale the features" in told(X * 1e200, y, lr=1.0, epochs=5)
+    assert "Use a smaller lr" in told(X, y, lr=1e-3, epochs=5, init=([1e200] * 3, 0.0))
+
+
+def test_rules_and_losses_without_a_largest_rate_are_told_to_use_a_smaller_one():
+    X, y = make_problem("absolute")
+    best = fastgd.closed_form(X, y)
+    assert "Use a smaller lr" in told(X, y, lr=10.0, epochs=5, loss="absolute", init=best)
+    assert "Use a smaller lr" in told(X, y, lr=50.0, epochs=3, optimizer="adam")

@@ -151,11 +151,14 @@ def walk(
     if np.ndim(x0) > 1 or np.size(x0) == 0:
         raise ValueError(f"x0 must be a number or have shape (d,) with d >= 1, got shape {np.shape(x0)}")
     scalar = np.ndim(x0) == 0
+    optimizer = _core.choose("optimizer", *_door.choice(optimizer, "optimizer"))
+    if _core.optimizers()[optimizer[0]]["use"] == "single rows":
+        raise ValueError(f"optimizer must be one that needs no rows, got '{optimizer[0]}'")
     config = DescentConfig(
         x0=np.array([_door.real(x0, "x0")]) if scalar else _door.vector(x0, np.shape(x0), "x0"),
         lr=_door.positive(lr, "lr"),
         steps=_door.integer(steps, "steps"),
-        optimizer=_core.choose("optimizer", *_door.choice(optimizer, "optimizer")),
+        optimizer=optimizer,
         schedule=_core.choose("schedule", *_door.choice(schedule, "schedule")),
         tol=None if tol is None else _door.non_negative(tol, "tol"),
     )

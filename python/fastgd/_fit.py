@@ -54,6 +54,8 @@ class Config:
     batch_size: int | None
     shuffle: bool | str
     optimizer: tuple[str, dict[str, float]]
+    #: the loss's curvature, where the rule divides each rate by 1 + rate times the curvature of the row
+    implicit: float | None
     schedule: tuple[str, dict[str, float]]
     l1: float
     l2: float
@@ -279,13 +281,16 @@ def make_config(
     if drawn is None and ((batch_size is not None and shuffle) or isinstance(init, tuple)):
         drawn = np.random.default_rng()
     lr, epochs = _door.positive(lr, "lr"), _door.integer(epochs, "epochs")
+    loss = make_loss(loss, problem.y)
+    optimizer = _core.choose("optimizer", *_door.choice(optimizer, "optimizer"))
     checked = {
-        "loss": make_loss(loss, problem.y),
+        "loss": loss,
         "lr": lr,
         "epochs": epochs,
         "batch_size": None if batch_size is None else int(batch_size),
         "shuffle": shuffle if isinstance(shuffle, str) else bool(shuffle),
-        "optimizer": _core.choose("optimizer", *_door.choice(optimizer, "optimizer")),
+        "optimizer": optimizer,
+        "implicit": _check_use(optimizer[0], loss[0], batch_size, len(problem.X)),
         "schedule": _core.choose("schedule", *_door.choice(schedule, "schedule")),
         "l1": _door.non_negative(l1, "l1"),
         "l2": _door.non_negative(l2, "l2"),
@@ -298,6 +303,20 @@ def make_config(
     # The start comes last: it may draw, and a request that is refused draws nothing.
     coef, intercept = _start(init, problem, fit_intercept=fit_intercept, rng=drawn)
     return Config(coef=coef, intercept=intercept, rng=drawn, **checked)
+
+
+def _check_use(optimizer: str, loss: str, batch_size: int | None, n: int) -> float | None:
+    """Refuse a rule that is not made for such batches or such a loss; the loss's curvature if the rule needs it."""
+    use, facts = _core.optimizers()[optimizer]["use"], _core.losses()[loss]
+    if use == "full batch" and batch_size is not None:
+        raise ValueError(f"batch_size must be None for optimizer '{optimizer}', which takes all rows, got {batch_size}")
+    if use != "single rows":
+        return None
+    if batch_size != 1 and n > 1:
+        raise ValueError(f"batch_size must be 1 for optimizer '{optimizer}', which takes single rows, got {batch_size}")
+    if not facts["squared"]:
+        raise ValueError(f"loss must be a squared one for optimizer '{optimizer}', got '{loss}'")
+    return float(facts["curvature"])
 
 
 def _start(init: Any, problem: Problem, *, fit_intercept: bool, rng: np.random.Generator | None) -> tuple[Array, Array]:
@@ -341,7 +360,7 @@ def _finish(problem: Problem, config: Config, solution: Solution) -> FitResult:
     if problem.single:
         coef, intercept = coef[0], float(intercept[0])
         columns["coef"], columns["intercept"] = columns["coef"][:, 0], columns["intercept"][:, 0]
-    left_out = ("coef", "intercept", "rng", "lr", "optimizer")
+    left_out = ("coef", "intercept", "rng", "lr", "optimizer", "implicit")
     result = FitResult(
         coef=coef,
         intercept=intercept,

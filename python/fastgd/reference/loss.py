@@ -65,3 +65,64 @@ class sse:
 
     def gradient(self, raw: Array, y: Array) -> Array:
         return 2 * (raw - y)
+
+
+@register
+@dataclass(frozen=True)
+class huber:
+    """r^2 / 2 up to |r| = delta, then delta (|r| - delta / 2), averaged over rows; r = raw - y"""
+
+    delta: float = 1.0
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        r = np.abs(raw - y)
+        return np.where(r <= self.delta, r**2 / 2, self.delta * (r - self.delta / 2))
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        return np.clip(raw - y, -self.delta, self.delta)
+
+
+@register
+@dataclass(frozen=True)
+class absolute:
+    """|raw - y|, averaged over rows"""
+
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.abs(raw - y)
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        return np.sign(raw - y)
+
+
+@register
+@dataclass(frozen=True)
+class quantile:
+    """q (y - raw) where raw is too small, (1 - q) (raw - y) where it is too large, averaged over rows"""
+
+    q: float = 0.5
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.maximum((1 - self.q) * (raw - y), self.q * (y - raw))
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        return (1 - self.q) * (raw > y) - self.q * (raw < y)
+
+
+@register
+@dataclass(frozen=True)
+class epsilon_insensitive:
+    """max(0, |raw - y| - epsilon), averaged over rows"""
+
+    epsilon: float = 0.1
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.maximum(np.abs(raw - y) - self.epsilon, 0)
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        r = raw - y
+        return np.sign(r) * (np.abs(r) > self.epsilon)

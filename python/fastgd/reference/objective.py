@@ -51,13 +51,25 @@ class Objective:
             gradient[:, -1] = slope.sum(axis=0)
         return float(loss), gradient
 
+    def row_curvature(self, i: int, c: float) -> float:
+        """The largest curvature of one row's part, for a loss of curvature c: c s_i (|x_i|^2 + 1)."""
+        s = self.weight[i] / (self.mean_weight if self.loss.reduction == "mean" else 1.0)
+        return float(c * s * ((self.X[i].astype(np.float64) ** 2).sum() + self.fit_intercept))
+
     def value(self, theta: Array) -> float:
         """The objective over all rows."""
         return self.of_batch(slice(None), theta)[0] + self.penalty.value(theta[:, :-1])
 
     def gradient_norm(self, theta: Array, gradient: Array, rate: float) -> float:
-        """Length of the gradient; with l1 of (w - prox(w - rate gradient)) / rate, zero exactly at the minimum."""
+        """Length of the gradient; with l1 of (w - prox(w - rate gradient)) / rate, zero exactly at the minimum.
+
+        At rate 0 its limit, the smallest subgradient.
+        """
         if self.penalty.l1:
-            gradient, w = gradient.copy(), theta[:, :-1]
-            gradient[:, :-1] = (w - self.penalty.prox(w - rate * gradient[:, :-1], rate)) / rate
+            w, g = theta[:, :-1], gradient[:, :-1]
+            if rate > 0:
+                g = (w - self.penalty.prox(w - rate * g, rate)) / rate
+            else:
+                g = np.where(w == 0, self.penalty.prox(g, 1.0), g + self.penalty.l1 * np.sign(w))
+            gradient = np.column_stack([g, gradient[:, -1]])
         return float(np.sqrt((gradient**2).sum()))

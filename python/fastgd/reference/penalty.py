@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ class Penalty:
         """Of the smooth part: l2 w."""
         return self.l2 * w
 
-    def prox(self, w: Array, length: float) -> Array:
-        """The proximal step of the l1 part: every coordinate toward zero by length l1, and no further."""
+    def prox(self, w: Array, length: Any) -> Array:
+        """The proximal step of the l1 part: every coordinate toward zero by length l1, and no further.
+
+        `length` is a number or an array of the shape of w.
+        """
         return np.sign(w) * np.maximum(np.abs(w) - length * self.l1, 0) if self.l1 else w

@@ -46,9 +46,12 @@ class Run:
         self.records: list[tuple[Any, ...]] = []
         self.began = time.perf_counter()
 
-        self.theta = np.column_stack([config.coef, config.intercept])
+        self.theta: Array = np.column_stack([config.coef, config.intercept])
+        self.loss = self.gradient_norm = 0.0
         self.epochs = self.steps = 0
-        self.rate = self.schedule.rate(config.lr, 1, 0)
+        per_epoch = 1 if config.batch_size is None else -(-len(problem.X) // config.batch_size)
+        self.last = config.epochs * per_epoch
+        self.rate = self.schedule.rate(config.lr, 1, 0, self.last)
         self.evaluate(slice(None))
         self.measure()
         self.bounds = Bounds(self.loss, self.objective.value(np.zeros_like(self.theta)))
@@ -64,7 +67,10 @@ class Run:
         if self.gradient_norm <= small:
             return "converged"
         while self.epochs < self.config.epochs:
-            self.step()
+            ahead = self.optimizer.look_ahead(self.theta)
+            if ahead is not self.theta:
+                self.gradient = self.objective.of_batch(slice(None), ahead)[1]
+            self.step(0)
             self.epochs += 1
             self.evaluate(slice(None))
             self.measure()
@@ -100,7 +106,7 @@ class Run:
                 wanted = self.wants_step(self.steps + 1)
                 if wanted or seen == n:
                     self.measure()
-                self.step()
+                self.step(batch[0])
                 self.epochs += seen == n
                 if wanted:
                     self.record(self.exact_or(self.loss))
@@ -142,13 +148,18 @@ class Run:
         self.loss = loss + penalty
         return penalty
 
-    def step(self) -> None:
-        """One update along `gradient`."""
-        self.rate = self.schedule.rate(self.config.lr, self.steps + 1, self.epochs)
-        theta = self.optimizer.step(self.theta, self.gradient, self.rate)
-        theta[:, :-1] = self.objective.penalty.prox(theta[:, :-1], self.rate)
-        self.theta = theta
+    def step(self, row: int) -> None:
+        """One update along `gradient`; `row` is the first of its batch."""
         self.steps += 1
+        self.rate = rate = self.schedule.rate(self.config.lr, self.steps, self.epochs, self.last)
+        if self.config.implicit is not None:
+            rate = rate / (1 + rate * self.objective.row_curvature(row, self.config.implicit))
+        theta = self.optimizer.step(self.theta, self.gradient, rate)
+        gain = self.optimizer.gain(self.rate)
+        length = gain[:, :-1] if isinstance(gain, np.ndarray) else gain
+        theta[:, :-1] = self.objective.penalty.prox(theta[:, :-1], length)
+        self.theta = theta
+        self.optimizer.settle(theta)
 
     def measure(self) -> None:
         """Set `gradient_norm` to the length of `gradient`."""
@@ -203,14 +214,15 @@ def descend(gradient: Any, fun: Any, config: Any) -> tuple[Array, Array, str]:
     values = [] if fun is None else [fun(config.x0.copy())]
     status, steps = "max_epochs", 0
     while steps < config.steps or config.tol is not None:
-        g = gradient(path[-1].copy())
+        g = gradient(optimizer.look_ahead(path[-1]).copy())
         if config.tol is not None and np.sqrt((g**2).sum()) <= config.tol:
             status = "converged"
             break
         if steps == config.steps:
             break
         with np.errstate(over="ignore", invalid="ignore"):
-            x = optimizer.step(path[-1], g, schedule.rate(config.lr, steps + 1, steps))
+            x = optimizer.step(path[-1], g, schedule.rate(config.lr, steps + 1, steps, config.steps))
+            optimizer.settle(x)
         value = 0.0 if fun is None or not np.isfinite(x).all() else fun(x.copy())
         if not np.isfinite(x).all() or not np.isfinite(value):
             status = "diverged"
