@@ -30,6 +30,8 @@ pub struct History {
     pub rate: Vec<f64>,
     pub grad_norm: Vec<f64>,
     pub seconds: Vec<f64>,
+    /// Empty without validation rows.
+    pub val_loss: Vec<f64>,
 }
 
 impl History {
@@ -37,12 +39,12 @@ impl History {
     ///
     /// # Errors
     /// If memory runs out; nothing is appended then.
-    pub fn push(&mut self, state: &State, seconds: f64, outputs: usize) -> Result<(), Error> {
+    pub fn push(&mut self, state: &State, val_loss: Option<f64>, seconds: f64, outputs: usize) -> Result<(), Error> {
         let bytes = 8 * (self.coef.len() + state.coef.len());
         let memory = |_| Error::Memory { what: "the history", bytes };
         self.coef.try_reserve(state.coef.len()).map_err(memory)?;
         self.intercept.try_reserve(outputs).map_err(memory)?;
-        for column in [&mut self.loss, &mut self.rate, &mut self.grad_norm, &mut self.seconds] {
+        for column in [&mut self.loss, &mut self.rate, &mut self.grad_norm, &mut self.seconds, &mut self.val_loss] {
             column.try_reserve(1).map_err(memory)?;
         }
         for column in [&mut self.epoch, &mut self.step] {
@@ -57,6 +59,7 @@ impl History {
         self.rate.push(state.rate);
         self.grad_norm.push(state.grad_norm);
         self.seconds.push(seconds);
+        self.val_loss.extend(val_loss);
         Ok(())
     }
 

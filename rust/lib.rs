@@ -3,7 +3,7 @@
 //! ```text
 //! error -> registry -> loss, penalty, optimizer, schedule      what a run is made of: a part is a formula and a row
 //! error -> data -> objective                                   what is minimised: mean loss over rows, plus penalty
-//! error -> observe, sampler, history -> stop                   what surrounds it: batches, records, ends
+//! error -> observe, sampler, history, tail -> stop                   what surrounds it: batches, records, ends
 //! parts -> solver, descent -> py                                     the loop, and the door to Python
 //! ```
 pub mod data;
@@ -21,6 +21,7 @@ pub mod sampler;
 pub mod schedule;
 pub mod solver;
 pub mod stop;
+pub mod tail;
 
 #[cfg(feature = "python")]
 mod py;

@@ -25,7 +25,7 @@ use crate::penalty::Penalty;
 use crate::registry::{self, Parameter, Part};
 use crate::sampler::Shuffle;
 use crate::schedule::{SCHEDULES, schedule};
-use crate::solver::{Config, solve as solve_in_rust};
+use crate::solver::{Config, Solution, solve as solve_in_rust};
 
 /// fastgd's engine. Called by `fastgd`, which checks what comes in; not meant to be called directly.
 #[pymodule]
@@ -214,47 +214,62 @@ fn solve<'py>(
         patience: config.getattr("patience")?.extract()?,
         record: record(&config.getattr("record")?)?,
         exact_loss: config.getattr("exact_loss")?.extract()?,
+        tail_average: config.getattr("tail_average")?.extract()?,
     };
     let penalty = Penalty { l1: config.getattr("l1")?.extract()?, l2: config.getattr("l2")?.extract()? };
     let fit_intercept = config.getattr("fit_intercept")?.extract()?;
     let rng: Py<PyAny> = config.getattr("rng")?.unbind();
     let failure = Failure::default();
+    let validation = config.getattr("validation")?;
+    let validation = if validation.is_none() { None } else { Some(Arrays::new(&validation)?) };
 
     arrays.with(|problem| {
         let objective = Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept };
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
-        let (d, outputs) = (problem.rows.d(), problem.outputs);
-        let solution = released(py, &failure, || {
-            let mut permute = |order: &mut Vec<usize>| failure.hold(permutation(&rng, objective.problem.n, order));
-            let mut outside = Outside { callback: observe.as_ref(), failure: &failure, d };
-            solve_in_rust(&objective, &mut run, theta, &mut permute, &mut outside)
-        })?;
-
-        let (coef, intercept) = solution.theta.split_at(outputs * d);
-        let mut intercept = intercept.to_vec();
-        intercept.resize(outputs, 0.0);
-        let out = PyDict::new(py);
-        out.set_item("coef", shaped2(outputs, d, coef.to_vec())?.into_pyarray(py))?;
-        out.set_item("intercept", intercept.into_pyarray(py))?;
-        out.set_item("loss", solution.loss)?;
-        out.set_item("status", solution.status.name())?;
-        out.set_item("n_epochs", solution.epochs)?;
-        out.set_item("n_steps", solution.steps)?;
-        let history = solution.history;
-        let records = history.loss.len();
-        let columns = PyDict::new(py);
-        columns.set_item("epoch", history.epoch.into_pyarray(py))?;
-        columns.set_item("step", history.step.into_pyarray(py))?;
-        columns.set_item("loss", history.loss.into_pyarray(py))?;
-        let coef = Array3::from_shape_vec([records, outputs, d], history.coef).map_err(bug)?;
-        columns.set_item("coef", coef.into_pyarray(py))?;
-        columns.set_item("intercept", shaped2(records, outputs, history.intercept)?.into_pyarray(py))?;
-        columns.set_item("lr", history.rate.into_pyarray(py))?;
-        columns.set_item("grad_norm", history.grad_norm.into_pyarray(py))?;
-        columns.set_item("seconds", history.seconds.into_pyarray(py))?;
-        out.set_item("history", columns)?;
-        Ok(out)
+        let d = problem.rows.d();
+        let mut run_with = |validation: Option<&Objective>| {
+            let solution = released(py, &failure, || {
+                let mut permute = |order: &mut Vec<usize>| failure.hold(permutation(&rng, objective.problem.n, order));
+                let mut outside = Outside { callback: observe.as_ref(), failure: &failure, d };
+                solve_in_rust(&objective, validation, &mut run, theta.clone(), &mut permute, &mut outside)
+            })?;
+            answer(py, solution, problem.outputs, d)
+        };
+        match &validation {
+            None => run_with(None),
+            Some(arrays) => arrays
+                .with(|rows| run_with(Some(&Objective { problem: rows, penalty: Penalty::default(), ..objective }))),
+        }
     })
+}
+
+/// A solution as `fastgd._fit.Solution`.
+fn answer(py: Python<'_>, solution: Solution, outputs: usize, d: usize) -> PyResult<Bound<'_, PyDict>> {
+    let (coef, intercept) = solution.theta.split_at(outputs * d);
+    let mut intercept = intercept.to_vec();
+    intercept.resize(outputs, 0.0);
+    let out = PyDict::new(py);
+    out.set_item("coef", shaped2(outputs, d, coef.to_vec())?.into_pyarray(py))?;
+    out.set_item("intercept", intercept.into_pyarray(py))?;
+    out.set_item("loss", solution.loss)?;
+    out.set_item("status", solution.status.name())?;
+    out.set_item("n_epochs", solution.epochs)?;
+    out.set_item("n_steps", solution.steps)?;
+    let history = solution.history;
+    let records = history.loss.len();
+    let columns = PyDict::new(py);
+    columns.set_item("epoch", history.epoch.into_pyarray(py))?;
+    columns.set_item("step", history.step.into_pyarray(py))?;
+    columns.set_item("loss", history.loss.into_pyarray(py))?;
+    let coef = Array3::from_shape_vec([records, outputs, d], history.coef).map_err(bug)?;
+    columns.set_item("coef", coef.into_pyarray(py))?;
+    columns.set_item("intercept", shaped2(records, outputs, history.intercept)?.into_pyarray(py))?;
+    columns.set_item("lr", history.rate.into_pyarray(py))?;
+    columns.set_item("grad_norm", history.grad_norm.into_pyarray(py))?;
+    columns.set_item("seconds", history.seconds.into_pyarray(py))?;
+    columns.set_item("val_loss", history.val_loss.into_pyarray(py))?;
+    out.set_item("history", columns)?;
+    Ok(out)
 }
 
 fn shaped2(rows: usize, columns: usize, values: Vec<f64>) -> PyResult<Array2<f64>> {

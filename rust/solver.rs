@@ -9,6 +9,7 @@ use crate::optimizer::Optimizer;
 use crate::sampler::{Permute, Sampler, Shuffle};
 use crate::schedule::{Schedule, Time};
 use crate::stop::{Bounds, Plateau, Status};
+use crate::tail::Tail;
 
 /// How to run.
 pub struct Config {
@@ -25,6 +26,8 @@ pub struct Config {
     pub patience: u64,
     pub record: Record,
     pub exact_loss: bool,
+    /// In batches: return the mean of the iterates of the later half of the epochs.
+    pub tail_average: bool,
 }
 
 /// What came of it. `theta` as in `Objective`.
@@ -39,19 +42,21 @@ pub struct Solution {
     pub history: History,
 }
 
-/// Minimises `objective` from `theta`. `permute` draws the order of the rows.
+/// Minimises `objective` from `theta`. `permute` draws the order of the rows. With a `validation` objective, that decides
+/// when to stop, and its best iterate is returned.
 ///
 /// # Errors
 /// What the observer or `permute` answers, and lack of memory. Not converging is a status.
 pub fn solve(
     objective: &Objective,
+    validation: Option<&Objective>,
     config: &mut Config,
     theta: Vec<f64>,
     permute: &mut Permute,
     observe: &mut dyn Observe,
 ) -> Result<Solution, Error> {
     let (n, shuffle) = (objective.problem.n, config.shuffle);
-    let mut run = Run::start(objective, config, theta, observe)?;
+    let mut run = Run::start(objective, validation, config, theta, observe)?;
     let status = match run.config.batch_size {
         None => run.full_batch()?,
         Some(size) => run.batches(&mut Sampler::new(n, size, shuffle, permute))?,
@@ -62,6 +67,7 @@ pub fn solve(
 /// A run under way.
 struct Run<'a> {
     objective: &'a Objective<'a>,
+    validation: Option<&'a Objective<'a>>,
     config: &'a mut Config,
     watch: Watch<'a>,
     scratch: Scratch,
@@ -77,13 +83,15 @@ struct Run<'a> {
     /// The number of the last step, if all epochs are run.
     last: u64,
     bounds: Bounds,
-    /// The end of an epoch with the lowest loss so far, and that loss.
+    /// The end of an epoch with the lowest loss so far, on the validation rows if there are any, and that loss.
     best: (Vec<f64>, f64),
+    tail: Tail,
 }
 
 impl<'a> Run<'a> {
     fn start(
         objective: &'a Objective<'a>,
+        validation: Option<&'a Objective<'a>>,
         config: &'a mut Config,
         theta: Vec<f64>,
         observe: &'a mut dyn Observe,
@@ -93,6 +101,7 @@ impl<'a> Run<'a> {
             config.epochs.saturating_mul(config.batch_size.map_or(1, |size| objective.problem.n.div_ceil(size) as u64));
         let mut run = Run {
             objective,
+            validation,
             watch: Watch::new(observe),
             scratch: Scratch::default(),
             history: History::default(),
@@ -105,6 +114,7 @@ impl<'a> Run<'a> {
             last,
             bounds: Bounds::new(0.0, 0.0),
             best: (theta.clone(), f64::INFINITY),
+            tail: Tail::new(if config.tail_average { theta.len() } else { 0 }),
             theta,
             config,
         };
@@ -113,16 +123,18 @@ impl<'a> Run<'a> {
         let at_zero = run.theta.iter().all(|&theta| theta == 0.0);
         let zero = if at_zero { run.loss } else { run.exact(&vec![0.0; run.theta.len()])? };
         run.bounds = Bounds::new(run.loss, zero);
-        run.keep_best(run.loss);
-        run.report(run.loss, run.config.record != Record::Nothing, false)?;
+        let val_loss = run.validate()?;
+        run.keep_best(val_loss.unwrap_or(run.loss));
+        run.report(run.loss, val_loss, run.config.record != Record::Nothing, false)?;
         Ok(run)
     }
 
     /// One epoch is one step.
     fn full_batch(&mut self) -> Result<Status, Error> {
+        let mut plateau = self.plateau();
         let small = match self.config.tol {
-            Some(tol) => tol * self.grad_norm_at_zero()?,
-            None => f64::NEG_INFINITY,
+            Some(tol) if self.validation.is_none() => tol * self.grad_norm_at_zero()?,
+            _ => f64::NEG_INFINITY,
         };
         if !self.bounds.hold(self.loss) {
             return Ok(Status::Diverged);
@@ -137,12 +149,14 @@ impl<'a> Run<'a> {
             self.gradient(&self.objective.all())?;
             self.measure();
             let record = self.config.record == Record::Epochs || self.config.record.wants_step(self.steps);
-            let stop = self.report(self.loss, record, true)?;
+            let val_loss = self.validate()?;
+            let stop = self.report(self.loss, val_loss, record, true)?;
             if !self.bounds.hold(self.loss) {
                 return Ok(Status::Diverged);
             }
-            self.keep_best(self.loss);
-            if self.grad_norm <= small {
+            self.keep_best(val_loss.unwrap_or(self.loss));
+            let settled = val_loss.is_some_and(|loss| plateau.as_mut().is_some_and(|plateau| plateau.reached(loss)));
+            if settled || self.grad_norm <= small {
                 return Ok(Status::Converged);
             }
             if stop {
@@ -155,7 +169,7 @@ impl<'a> Run<'a> {
     /// Many steps an epoch, each along the gradient of a few rows.
     fn batches(&mut self, sampler: &mut Sampler) -> Result<Status, Error> {
         let n = self.objective.problem.n;
-        let mut plateau = self.config.tol.map(|tol| Plateau::new(tol, self.config.patience));
+        let mut plateau = self.plateau();
         if !self.bounds.hold(self.loss) {
             return Ok(Status::Diverged);
         }
@@ -175,19 +189,21 @@ impl<'a> Run<'a> {
                 }
                 self.step(batch.first());
                 self.epochs += u64::from(seen == n);
+                self.tail.add(&self.theta);
                 if wanted {
-                    let shown = self.exact_or(self.loss)?;
-                    self.report(shown, true, false)?;
+                    let (shown, val_loss) = (self.exact_or(self.loss)?, self.validate()?);
+                    self.report(shown, val_loss, true, false)?;
                 }
             }
+            self.tail.end_epoch();
             let loss = self.objective.reduce(sum, n) + penalty / n as f64;
-            let shown = self.exact_or(loss)?;
-            let stop = self.report(shown, self.config.record == Record::Epochs, true)?;
+            let (shown, val_loss) = (self.exact_or(loss)?, self.validate()?);
+            let stop = self.report(shown, val_loss, self.config.record == Record::Epochs, true)?;
             if !self.bounds.hold(loss) || self.theta.iter().any(|theta| !theta.is_finite()) {
                 return Ok(Status::Diverged);
             }
-            self.keep_best(loss);
-            if plateau.as_mut().is_some_and(|plateau| plateau.reached(loss)) {
+            self.keep_best(val_loss.unwrap_or(loss));
+            if plateau.as_mut().is_some_and(|plateau| plateau.reached(val_loss.unwrap_or(loss))) {
                 return Ok(Status::Converged);
             }
             if stop {
@@ -200,14 +216,21 @@ impl<'a> Run<'a> {
     /// The last record, unless it is made already, and the objective where the run ends.
     fn end(mut self, mut status: Status) -> Result<Solution, Error> {
         if self.history.last_step().is_some_and(|step| step != self.steps) {
-            let shown = self.exact_or(self.loss)?;
-            self.report(shown, true, false)?;
+            let (shown, val_loss) = (self.exact_or(self.loss)?, self.validate()?);
+            self.report(shown, val_loss, true, false)?;
         }
         let mut loss = if self.config.batch_size.is_none() { self.loss } else { self.exact(&self.theta.clone())? };
         if status == Status::Diverged || !self.bounds.hold(loss) {
             status = Status::Diverged;
-            self.theta = self.best.0.clone();
-            loss = self.exact(&self.theta.clone())?;
+        }
+        let chosen = match self.tail.mean() {
+            Some(mean) if status != Status::Diverged => Some(mean),
+            _ if status == Status::Diverged || self.validation.is_some() => Some(self.best.0.clone()),
+            _ => None,
+        };
+        if let Some(theta) = chosen {
+            loss = self.exact(&theta)?;
+            self.theta = theta;
         }
         let Run { theta, epochs, steps, history, .. } = self;
         Ok(Solution { theta, loss, status, epochs, steps, history })
@@ -240,6 +263,15 @@ impl<'a> Run<'a> {
         optimizer.step(&mut self.theta, &self.grad, rate);
         self.objective.penalty.prox(&mut self.theta[..self.objective.coefs()], |j| optimizer.gain(j, self.rate));
         optimizer.settle(&self.theta);
+    }
+
+    fn plateau(&self) -> Option<Plateau> {
+        self.config.tol.map(|tol| Plateau::new(tol, self.config.patience))
+    }
+
+    /// The loss on the validation rows, if there are any.
+    fn validate(&mut self) -> Result<Option<f64>, Error> {
+        self.validation.map(|rows| rows.value(&self.theta, &mut self.scratch, &mut self.watch)).transpose()
     }
 
     /// Sets `grad_norm` to the length of `grad`.
@@ -276,12 +308,12 @@ impl<'a> Run<'a> {
     }
 
     /// Records where the run is and shows it to the observer, as asked; `true` if the observer wants to stop.
-    fn report(&mut self, loss: f64, record: bool, show: bool) -> Result<bool, Error> {
+    fn report(&mut self, loss: f64, val_loss: Option<f64>, record: bool, show: bool) -> Result<bool, Error> {
         let Run { objective, watch, history, theta, grad_norm, rate, epochs, steps, .. } = self;
         let (coef, intercept) = theta.split_at(objective.coefs());
         let state = State { epoch: *epochs, step: *steps, loss, coef, intercept, rate: *rate, grad_norm: *grad_norm };
         if record {
-            history.push(&state, watch.seconds(), objective.problem.outputs)?;
+            history.push(&state, val_loss, watch.seconds(), objective.problem.outputs)?;
         }
         if show { watch.epoch(&state) } else { Ok(false) }
     }
@@ -320,13 +352,14 @@ mod tests {
             patience: 5,
             record,
             exact_loss: false,
+            tail_average: false,
         };
         let mut permute = |order: &mut Vec<usize>| {
             order.clear();
             order.extend([2, 0, 3, 1]);
             Ok(())
         };
-        solve(&objective, &mut config, vec![0.0], &mut permute, &mut Alone).unwrap()
+        solve(&objective, None, &mut config, vec![0.0], &mut permute, &mut Alone).unwrap()
     }
 
     #[test]

@@ -132,7 +132,7 @@ def test_options_are_those_of_fit(run: Run, words: list[str], options: dict[str,
 
 def test_every_option_of_fit_is_a_flag_with_its_default(run: Run) -> None:
     parameters = inspect.signature(fastgd.fit).parameters
-    assert set(parameters) - set(cli._FLAGS) == {"X", "y", "sample_weight", "callback"}
+    assert set(parameters) - set(cli._FLAGS) == {"X", "y", "X_val", "y_val", "sample_weight", "callback"}
     assert set(cli._FLAGS) <= set(parameters)
     code, out, _ = run("fit", "--help")
     assert code == 0

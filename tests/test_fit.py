@@ -130,6 +130,68 @@ def test_same_seed_same_bits_and_other_seed_other_bits():
     assert len({tuple(fit(batch_size=4, rng=rng).coef) for rng in seeds}) == 1
 
 
+def test_tail_average_is_the_mean_of_the_later_half():
+    for epochs, first in ((1, 0), (4, 2), (5, 2)):
+        plain = fit(batch_size=8, epochs=epochs, rng=0, record="step")
+        result = fit(batch_size=8, epochs=epochs, rng=0, record="step", average="tail")
+        assert result.history.coef.tolist() == plain.history.coef.tolist(), "the history holds the iterates"
+        later = plain.history.step > 8 * first
+        np.testing.assert_allclose(result.coef, plain.history.coef[later].mean(axis=0), rtol=1e-13)
+        np.testing.assert_allclose(result.intercept, plain.history.intercept[later].mean(), rtol=1e-13)
+        np.testing.assert_allclose(result.loss, fastgd.loss_and_gradient(X, Y, result.coef, result.intercept)[0])
+    stopped = fit(batch_size=8, epochs=50, rng=0, average="tail", callback=lambda state: state.epoch == 4)
+    assert stopped.coef.tolist() == fit(batch_size=8, epochs=4, rng=0, average="tail").coef.tolist()
+
+
+def test_tail_average_comes_much_nearer():
+    best = fastgd.closed_form(X, Y).loss
+    options = {"lr": 0.02, "batch_size": 1, "epochs": 60, "rng": 0}
+    last, mean = (fit(average=average, **options).loss - best for average in (False, "tail"))
+    assert mean < 0.2 * last
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"average": "tail"}, "average must be False full batch"),
+        ({"average": True, "batch_size": 4}, 'average must be False or "tail", got True'),
+        ({"average": "tail", "batch_size": 4, "X_val": X, "y_val": Y}, "average must be False with validation rows"),
+        ({"X_val": X}, "X_val and y_val must be given together, got only X_val"),
+        ({"y_val": Y}, "X_val and y_val must be given together, got only y_val"),
+        ({"X_val": X[:, :2], "y_val": Y}, "X_val must have 3 features as X, got 2"),
+        ({"X_val": X, "y_val": Y[:-1]}, "y_val must have one entry for each of the 60 rows of X_val, got 59"),
+        ({"X_val": X, "y_val": Y[:, None]}, "y_val must have as many outputs as y"),
+        ({"X_val": X * np.nan, "y_val": Y}, "X_val must be finite, got nan in row 0, column 0"),
+    ],
+)
+def test_wrong_averages_and_validation_rows_are_told_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(**options)
+
+
+@pytest.mark.parametrize("batch_size", [None, 6])
+def test_validation_decides_and_its_best_epoch_is_returned(batch_size):
+    X_val, y_val = make_problem("mse", n=15, seed=4)
+    y_val = X_val @ [0.1, -0.2, 0.3]  # unlike the training rows, so that it turns after a while
+    options = {"batch_size": batch_size, "lr": 0.01, "l2": 0.1, "rng": 0, "X_val": X_val, "y_val": y_val}
+    history = fit(epochs=40, **options).history
+    values = [np.mean((X_val @ w + b - y_val) ** 2) for w, b in zip(history.coef, history.intercept, strict=True)]
+    np.testing.assert_allclose(history.val_loss, values, rtol=1e-12)
+    best = int(np.argmin(values))
+    assert 0 < best < 40
+    result = fit(epochs=40, **options)
+    assert result.status == "max_epochs"
+    assert result.coef.tolist() == history.coef[best].tolist()
+    assert result.loss == fastgd.loss_and_gradient(X, Y, result.coef, result.intercept, l2=0.1)[0]
+    early = fit(epochs=1000, tol=0.0, patience=3, **options)
+    assert (early.status, early.n_epochs) == ("converged", best + 3)
+    assert early.coef.tolist() == result.coef.tolist()
+    assert "validation loss" in early.message
+    without = fit(epochs=40, batch_size=batch_size, lr=0.01, l2=0.1, rng=0)
+    assert without.history.coef.tolist() == history.coef.tolist()
+    assert without.history.val_loss is None
+
+
 def test_goes_on_from_a_result():
     whole = fit(epochs=10)
     half = fit(epochs=4)

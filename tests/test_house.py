@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SHELVES = [
     {"error", "kernels"},
     {"registry", "data", "observe"},
-    {"loss", "penalty", "optimizer", "schedule", "sampler", "history", "stop"},
+    {"loss", "penalty", "optimizer", "schedule", "sampler", "history", "stop", "tail"},
     {"objective"},
     {"solver", "descent"},
     {"py"},

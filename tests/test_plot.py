@@ -506,3 +506,13 @@ def test_inputs_are_not_written_to():
             drawn(draw())
     np.testing.assert_array_equal(RUN.history.coef, coef)
     np.testing.assert_array_equal(RUN.history.loss, loss)
+
+
+def test_validation_loss_is_drawn_beside_the_loss():
+    x, y = fastgd.datasets.make_line(rng=0)
+    run = fastgd.fit(x[:80], y[:80], lr=0.01, epochs=30, X_val=x[80:], y_val=y[80:])
+    display = plot.loss_curve(run)
+    assert len(display.lines_) == 2
+    np.testing.assert_array_equal(display.lines_[1].get_ydata(), run.history.val_loss)
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["full batch", "full batch, validation rows"]

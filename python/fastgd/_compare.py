@@ -21,8 +21,8 @@ class Comparison:
     Attributes
     ----------
     max_difference : float
-        The largest difference along the whole path, over coef, intercept, loss and grad_norm, each relative to the
-        largest magnitude that its column of the history reaches. With `record=None`, of the results alone.
+        The largest difference along the whole path, over coef, intercept, the losses and grad_norm, each relative to
+        the largest magnitude that its column of the history reaches. With `record=None`, of the results alone.
     seconds, reference_seconds : float
         Time of the whole call, each.
     ratio : float
@@ -103,7 +103,8 @@ def _difference(one: FitResult, other: FitResult) -> float:
     if one.status != other.status or len(one.history) != len(other.history):
         return np.inf
     pairs = [(one.loss, other.loss)]
-    pairs += [(getattr(one.history, name), getattr(other.history, name)) for name in ("loss", "grad_norm", "lr")]
+    names = ["loss", "grad_norm", "lr"] + ["val_loss"] * (one.history.val_loss is not None)
+    pairs += [(getattr(one.history, name), getattr(other.history, name)) for name in names]
     parameters = [(one.coef, other.coef), (one.intercept, other.intercept)]
     parameters += [(getattr(one.history, name), getattr(other.history, name)) for name in ("coef", "intercept")]
     # an intercept that hovers about 0 by the rounding of the coefficients is no difference

@@ -28,14 +28,14 @@ def rows(X: Any, *, name: str = "X") -> Rows:
     return _finite(_plain(values, dtype), name)
 
 
-def targets(y: Any, n: int) -> Array:
+def targets(y: Any, n: int, *, name: str = "y", of: str = "X") -> Array:
     """y as an (n,) or (n, K) array of finite float64."""
-    values = _real_array(y, "y")
+    values = _real_array(y, name)
     if values.ndim not in (1, 2) or 0 in values.shape[1:]:
-        raise ValueError(f"y must be (n,) or (n, K), got shape {values.shape}")
+        raise ValueError(f"{name} must be (n,) or (n, K), got shape {values.shape}")
     if len(values) != n:
-        raise ValueError(f"y must have one entry for each of the {n} rows of X, got {len(values)}")
-    return _finite(_plain(values, np.float64), "y")
+        raise ValueError(f"{name} must have one entry for each of the {n} rows of {of}, got {len(values)}")
+    return _finite(_plain(values, np.float64), name)
 
 
 def weights(sample_weight: Any, n: int) -> Array | None:

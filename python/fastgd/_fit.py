@@ -66,6 +66,8 @@ class Config:
     patience: int
     record: int | str | None
     exact_loss: bool
+    tail_average: bool
+    validation: Problem | None
     rng: np.random.Generator | None
 
 
@@ -101,6 +103,9 @@ def fit(
     fit_intercept: bool = True,
     init: Any = "zeros",
     sample_weight: Any = None,
+    X_val: Any = None,
+    y_val: Any = None,
+    average: bool | str = False,
     tol: float | None = None,
     patience: int = 5,
     record: str | int | None = "epoch",
@@ -146,9 +151,16 @@ def fit(
         The start; ("normal", std) draws `rng.normal(0, std, coef.shape)` and leaves the intercept 0.
     sample_weight : array-like, shape (n,), optional
         Finite, >= 0, not all 0.
+    X_val, y_val : array-like, shapes (m, d) and (m,) or (m, K), optional
+        Validation rows. Their mean loss is recorded, decides with `tol` and `patience` when to stop, full batch too,
+        and the epoch's end where it was lowest is returned.
+    average : {False, "tail"}, default False
+        "tail", in batches: return the mean of every iterate of the epochs after the first half (Polyak and Juditsky,
+        "Acceleration of Stochastic Approximation by Averaging", 1992). The history holds the iterates themselves.
     tol : float or None, default None
         None runs all epochs. Full batch: converged when the gradient is at most `tol` times as long as at zero
-        coefficients. Batched: when the epoch's loss is not below best - tol |best| for `patience` epochs in a row.
+        coefficients. Batched, or with validation rows: when the epoch's (validation) loss is not below
+        best - tol |best| for `patience` epochs in a row.
     patience : int, default 5
     record : {"epoch", "step"}, int or None, default "epoch"
         What `history` keeps: every epoch, every update, every k-th update, nothing.
@@ -206,6 +218,9 @@ def fit(
         fit_intercept=fit_intercept,
         init=init,
         sample_weight=sample_weight,
+        X_val=X_val,
+        y_val=y_val,
+        average=average,
         tol=tol,
         patience=patience,
         record=record,
@@ -233,16 +248,16 @@ def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
     return Problem(rows, targets.reshape(len(rows), -1), weights, single=targets.ndim == 1)
 
 
-def make_loss(loss: Any, y: Array) -> tuple[str, dict[str, float]]:
+def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:
     """The loss with all its parameters, once `y` is admissible for it."""
-    name, parameters = _core.choose("loss", *_door.choice(loss, "loss"))
-    targets = _core.losses()[name]["targets"]
+    called, parameters = _core.choose("loss", *_door.choice(loss, "loss"))
+    targets = _core.losses()[called]["targets"]
     if targets != "real":
         good = y >= 0 if targets == "non-negative" else np.isin(y, targets)
         if not good.all():
             row = int(np.argmin(good.all(axis=1)))
-            raise ValueError(f"y must be {targets} for loss '{name}', got {y[row].tolist()} in row {row}")
-    return name, parameters
+            raise ValueError(f"{name} must be {targets} for loss '{called}', got {y[row].tolist()} in row {row}")
+    return called, parameters
 
 
 def make_config(
@@ -264,6 +279,9 @@ def make_config(
     record: Any,
     exact_loss: Any,
     rng: Any,
+    X_val: Any,
+    y_val: Any,
+    average: Any,
 ) -> Config:
     """The options, checked and resolved."""
     if batch_size is not None and _door.integer(batch_size, "batch_size") >= len(problem.X):
@@ -299,10 +317,40 @@ def make_config(
         "patience": _door.integer(patience, "patience"),
         "record": record,
         "exact_loss": _door.flag(exact_loss, "exact_loss"),
+        "validation": _validation(problem, X_val, y_val, loss),
+        "tail_average": _tail(average, batch_size, validated=X_val is not None),
     }
     # The start comes last: it may draw, and a request that is refused draws nothing.
     coef, intercept = _start(init, problem, fit_intercept=fit_intercept, rng=drawn)
     return Config(coef=coef, intercept=intercept, rng=drawn, **checked)
+
+
+def _validation(problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, dict[str, float]]) -> Problem | None:
+    """The validation rows, checked: as wide as the others."""
+    if X_val is None and y_val is None:
+        return None
+    if X_val is None or y_val is None:
+        raise ValueError(f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}")
+    rows = _door.rows(X_val, name="X_val")
+    targets = _door.targets(y_val, len(rows), name="y_val", of="X_val")
+    d, shape = problem.X.shape[1], problem.y.shape[1:]
+    if rows.shape[1] != d:
+        raise ValueError(f"X_val must have {d} features as X, got {rows.shape[1]}")
+    if targets.reshape(len(rows), -1).shape[1:] != shape or (targets.ndim == 1) != problem.single:
+        raise ValueError(f"y_val must have as many outputs as y, got shape {targets.shape}")
+    validation = Problem(rows, targets.reshape(len(rows), -1), None, problem.single)
+    make_loss(loss, validation.y, name="y_val")
+    return validation
+
+
+def _tail(average: Any, batch_size: int | None, *, validated: bool) -> bool:
+    if not (average is False or (isinstance(average, str) and average == "tail")):
+        raise ValueError(f'average must be False or "tail", got {average!r}')
+    if average and batch_size is None:
+        raise ValueError('average must be False full batch, whose last iterate is the best, got "tail"')
+    if average and validated:
+        raise ValueError('average must be False with validation rows, whose best iterate is returned, got "tail"')
+    return bool(average)
 
 
 def _check_use(optimizer: str, loss: str, batch_size: int | None, n: int) -> float | None:
@@ -360,7 +408,9 @@ def _finish(problem: Problem, config: Config, solution: Solution) -> FitResult:
     if problem.single:
         coef, intercept = coef[0], float(intercept[0])
         columns["coef"], columns["intercept"] = columns["coef"][:, 0], columns["intercept"][:, 0]
-    left_out = ("coef", "intercept", "rng", "lr", "optimizer", "implicit")
+    left_out = ("coef", "intercept", "rng", "lr", "optimizer", "implicit", "validation")
+    if config.validation is None:
+        columns.pop("val_loss", None)
     result = FitResult(
         coef=coef,
         intercept=intercept,
@@ -385,12 +435,11 @@ def _message(problem: Problem, config: Config, solution: Solution) -> str:
     epochs = solution["n_epochs"]
     after = f"after {epochs} epoch{'' if epochs == 1 else 's'}"
     match solution["status"]:
-        case "converged" if config.batch_size is None:
+        case "converged" if config.batch_size is None and config.validation is None:
             return f"converged {after}: the gradient is at most tol={config.tol:g} times as long as at zero"
         case "converged":
-            return (
-                f"converged {after}: no loss below best - {config.tol:g} |best| for {config.patience} epochs in a row"
-            )
+            which = "loss" if config.validation is None else "validation loss"
+            return f"converged {after}: no {which} below best - {config.tol:g} |best| for {config.patience} epochs"
         case "stopped":
             return f"stopped {after}, as the callback asked"
         case "diverged":

@@ -152,6 +152,8 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "l2": {"type": float, "metavar": "PENALTY", "help": "half of it times the sum of coefficient^2"},
     "fit_intercept": {"action": argparse.BooleanOptionalAction, "help": "whether the line need not go through 0"},
     "init": {"type": _start, "metavar": "{zeros,normal:STD}", "help": "coefficients at the start"},
+    "average": {"type": _words(false=False, tail="tail"), "metavar": "{false,tail}",
+                "help": "with batches, return the mean over the later half of the epochs"},
     "tol": {"type": _words(float, none=None), "metavar": "TOL", "help": "stop early when this is met"},
     "patience": {"type": int, "metavar": "EPOCHS", "help": "with batches, so many epochs must not improve to stop"},
     "record": {"type": _words(int, epoch="epoch", step="step", none=None), "metavar": "{epoch,step,K,none}",

@@ -34,6 +34,8 @@ class History:
         Euclidean length of the gradient, intercept included; batched, of the latest batch.
     seconds : ndarray, shape (records,)
         Since the start of the run.
+    val_loss : ndarray, shape (records,), or None
+        The mean loss over the validation rows, without penalty; None if there were none.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class History:
     lr: Array
     grad_norm: Array
     seconds: Array
+    val_loss: Array | None = None
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -60,7 +63,7 @@ class History:
     def __repr__(self) -> str:
         if not len(self):
             return "History: no records (record=None)"
-        columns = ", ".join(name for name in self.__dataclass_fields__)
+        columns = ", ".join(name for name in self.__dataclass_fields__ if getattr(self, name) is not None)
         return (
             f"History: {len(self)} records, epochs {self.epoch[0]} to {self.epoch[-1]}, "
             f"loss {self.loss[0]:.6g} to {self.loss[-1]:.6g}\n  columns: {columns}"

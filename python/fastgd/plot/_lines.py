@@ -49,7 +49,7 @@ _LINES, _NAMED = 50, 10
 
 
 class LossCurve(Display):
-    """Of `loss_curve`; `lines_` is the one curve."""
+    """Of `loss_curve`; `lines_` are the curve, and that of the validation rows if there were any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +98,11 @@ def loss_curve(result: FitResult, ax: Any = None) -> LossCurve:
     kept = thin(loss)
     colour = COLOURS[len(axes.lines) % len(COLOURS)]
     lines = axes.plot(at[kept], loss[kept], color=colour, label=batch_label(result), **dots(len(kept)))
+    if history.val_loss is not None:
+        held_out = drawable(history.val_loss)
+        label = f"{batch_label(result)}, validation rows"
+        lines += axes.plot(at[kept], held_out[kept], color=colour, linestyle="--", label=label)
+        axes.legend(**LEGEND)
     positive = loss[loss > 0]
     if len(positive) and positive.min() < positive.max() / 100:
         axes.set_yscale("log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .penalty import Penalty
 from .sampler import Sampler
 from .schedule import schedules
 from .stop import Bounds, Plateau
+from .tail import Tail
 
 Array = NDArray[np.float64]
 
@@ -55,13 +57,26 @@ class Run:
         self.evaluate(slice(None))
         self.measure()
         self.bounds = Bounds(self.loss, self.objective.value(np.zeros_like(self.theta)))
-        self.best = (self.loss, self.theta)
+        validation = config.validation
+        self.validation = validation and replace(
+            self.objective,
+            X=validation.X,
+            y=validation.y,
+            weight=np.ones(len(validation.X)),
+            mean_weight=1.0,
+            penalty=Penalty(0.0, 0.0),
+        )
+        self.tail = Tail()
+        val_loss = self.validate()
+        self.best = (self.loss if val_loss is None else val_loss, self.theta)
         if config.record is not None:
-            self.record(self.loss)
+            self.record(self.loss, val_loss)
 
     def full_batch(self) -> str:
         """One epoch is one step."""
-        small = -np.inf if self.config.tol is None else self.config.tol * self.gradient_norm_at_zero()
+        plateau = None if self.config.tol is None else Plateau(self.config.tol, self.config.patience)
+        by_gradient = self.config.tol is not None and self.validation is None
+        small = self.config.tol * self.gradient_norm_at_zero() if by_gradient else -np.inf
         if not self.bounds.hold(self.loss):
             return "diverged"
         if self.gradient_norm <= small:
@@ -74,13 +89,15 @@ class Run:
             self.epochs += 1
             self.evaluate(slice(None))
             self.measure()
+            val_loss = self.validate()
             if self.config.record == "epoch" or self.wants_step(self.steps):
-                self.record(self.loss)
+                self.record(self.loss, val_loss)
             stop = self.show(self.loss)
             if not self.bounds.hold(self.loss):
                 return "diverged"
-            self.keep_best(self.loss)
-            if self.gradient_norm <= small:
+            self.keep_best(self.loss if val_loss is None else val_loss)
+            settled = plateau is not None and val_loss is not None and plateau.reached(val_loss)
+            if settled or self.gradient_norm <= small:
                 return "converged"
             if stop:
                 return "stopped"
@@ -108,16 +125,20 @@ class Run:
                     self.measure()
                 self.step(batch[0])
                 self.epochs += seen == n
+                if config.tail_average:
+                    self.tail.add(self.theta)
                 if wanted:
-                    self.record(self.exact_or(self.loss))
-            shown = self.exact_or(loss)
+                    self.record(self.exact_or(self.loss), self.validate())
+            self.tail.end_epoch()
+            shown, val_loss = self.exact_or(loss), self.validate()
             if config.record == "epoch":
-                self.record(shown)
+                self.record(shown, val_loss)
             stop = self.show(shown)
             if not self.bounds.hold(loss) or not np.isfinite(self.theta).all():
                 return "diverged"
-            self.keep_best(loss)
-            if plateau is not None and plateau.reached(loss):
+            deciding = loss if val_loss is None else val_loss
+            self.keep_best(deciding)
+            if plateau is not None and plateau.reached(deciding):
                 return "converged"
             if stop:
                 return "stopped"
@@ -126,11 +147,14 @@ class Run:
     def end(self, status: str) -> dict[str, Any]:
         """The last record, unless it is made already, and the objective where the run ends."""
         if self.records and self.records[-1][1] != self.steps:
-            self.record(self.exact_or(self.loss))
-        loss = self.objective.value(self.theta)
-        if status == "diverged" or not self.bounds.hold(loss):
+            self.record(self.exact_or(self.loss), self.validate())
+        if status == "diverged" or not self.bounds.hold(self.objective.value(self.theta)):
             status, self.theta = "diverged", self.best[1]
-            loss = self.objective.value(self.theta)
+        elif self.config.tail_average and self.tail.epochs:
+            self.theta = self.tail.mean()
+        elif self.validation is not None:
+            self.theta = self.best[1]
+        loss = self.objective.value(self.theta)
         return {
             "coef": self.theta[:, :-1],
             "intercept": self.theta[:, -1],
@@ -182,10 +206,14 @@ class Run:
     def wants_step(self, step: int) -> bool:
         return isinstance(self.config.record, int) and step % self.config.record == 0
 
-    def record(self, loss: float) -> None:
+    def validate(self) -> float | None:
+        """The loss on the validation rows, if there are any."""
+        return None if self.validation is None else self.validation.value(self.theta)
+
+    def record(self, loss: float, val_loss: float | None) -> None:
         w, b = self.theta[:, :-1], self.theta[:, -1]
         seconds = time.perf_counter() - self.began
-        self.records.append((self.epochs, self.steps, loss, w, b, self.rate, self.gradient_norm, seconds))
+        self.records.append((self.epochs, self.steps, loss, w, b, self.rate, self.gradient_norm, seconds, val_loss))
 
     def show(self, loss: float) -> bool:
         if self.observe is None:
@@ -195,7 +223,7 @@ class Run:
 
     def history(self) -> dict[str, NDArray[Any]]:
         """The records in columns."""
-        names = ("epoch", "step", "loss", "coef", "intercept", "lr", "grad_norm", "seconds")
+        names = ("epoch", "step", "loss", "coef", "intercept", "lr", "grad_norm", "seconds", "val_loss")
         outputs, d = self.theta.shape[0], self.theta.shape[1] - 1
         shapes = {"coef": (-1, outputs, d), "intercept": (-1, outputs)}
         return {
