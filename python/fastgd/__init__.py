@@ -17,6 +17,7 @@ from fastgd._closed_form import closed_form
 from fastgd._compare import Comparison, compare
 from fastgd._core import __version__
 from fastgd._descent import Path, gradient_descent
+from fastgd._file import load
 from fastgd._fit import DivergenceWarning, State, fit
 from fastgd._parts import batches, loss_and_gradient, losses, mse, optimizers, schedules
 from fastgd.history import History
@@ -39,6 +40,7 @@ __all__ = [
     "datasets",
     "fit",
     "gradient_descent",
+    "load",
     "loss_and_gradient",
     "losses",
     "mse",

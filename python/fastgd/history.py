@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgd._door import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +63,38 @@ class History:
 
     def __len__(self) -> int:
         return len(self.loss)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The columns as a pandas DataFrame, one row a record.
+
+        Coefficients are `coef_0`, `coef_1`, ...; with K outputs `coef_0_0` is the first of the first, and intercepts
+        are `intercept_0`, ...
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+
+        Examples
+        --------
+        >>> import fastgd
+        >>> result = fastgd.fit([1.0, 2.0], [2.0, 4.0], lr=0.1, epochs=2)
+        >>> list(result.history.to_frame().columns)
+        ['epoch', 'step', 'loss', 'coef_0', 'intercept', 'lr', 'grad_norm', 'seconds']
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("History.to_frame needs pandas: pip install pandas") from error
+
+        columns: dict[str, Any] = {}
+        for name in self.__dataclass_fields__:
+            values = getattr(self, name)
+            if values is None:
+                continue
+            for at in np.ndindex(values.shape[1:]):
+                columns["_".join([name, *map(str, at)])] = values[(slice(None), *at)]
+        return pd.DataFrame(columns)
 
     def __repr__(self) -> str:
         if not len(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,23 @@ class FitResult:
         from fastgd import plot
 
         return plot.loss_curve(self, ax=ax)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file, the history included and every float exact; `fastgd.load` reads it.
+
+        Parameters
+        ----------
+        path : str or path-like
+            An existing file is replaced, once the new one is whole.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        from fastgd._file import save
+
+        save(self, path)
 
     def __repr__(self) -> str:
         def shown(values: Any) -> str:

@@ -1,0 +1,167 @@
+"""File: a result as JSON and back, every float exact. Loading runs no code, and believes nothing it has not checked."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from fastgd._core import __version__
+from fastgd.history import History
+from fastgd.result import FitResult
+
+_FORMAT = "fastgd result"
+_VERSION = 1
+_STATUSES = ("converged", "max_epochs", "diverged", "stopped")
+_COUNTS = ("n_epochs", "n_steps")
+_TEXTS = ("status", "message", "optimizer", "engine")
+
+
+def save(result: FitResult, path: str | os.PathLike[str]) -> None:
+    """Write `result` to `path`; the file is whole or not there."""
+    columns = {name: getattr(result.history, name) for name in result.history.__dataclass_fields__}
+    fields = {name: getattr(result, name) for name in result.__dataclass_fields__ if name not in ("history", "options")}
+    facts = {"format": _FORMAT, "version": _VERSION, "fastgd": __version__}
+    text = json.dumps(facts | _plain(fields | {"options": result.options, "history": columns}), allow_nan=False)
+    temporary = f"{os.fspath(path)}.{os.getpid()}.part"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def load(path: str | os.PathLike[str]) -> FitResult:
+    """Read a result that `FitResult.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    FitResult
+        Equal to what was saved in every bit.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no such file, or damaged; the message names the path and what is wrong.
+
+    Examples
+    --------
+    >>> import fastgd, pathlib, tempfile
+    >>> result = fastgd.fit([1.0, 2.0], [2.0, 4.0], lr=0.1, epochs=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result.save(pathlib.Path(folder) / "model.json")
+    ...     again = fastgd.load(pathlib.Path(folder) / "model.json")
+    >>> bool((again.coef == result.coef).all())
+    True
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            held = json.load(file, parse_constant=_refuse)
+        return _result(held)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"path must name a file that FitResult.save wrote, got {os.fspath(path)!r}: {what}") from error
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: floats that are not finite become strings."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _result(held: Any) -> FitResult:
+    if not isinstance(held, dict) or held.get("format") != _FORMAT:
+        raise ValueError("it is no saved result")
+    if held.get("version") != _VERSION:
+        raise ValueError(f"it has version {held.get('version')!r}, and this fastgd {__version__} reads {_VERSION}")
+    coef, intercept = _array(held["coef"], "coef"), _array(held["intercept"], "intercept")
+    if coef.ndim not in (1, 2) or intercept.shape != coef.shape[:-1] or 0 in coef.shape:
+        raise ValueError(f"coef of shape {coef.shape} and intercept of shape {intercept.shape} do not belong together")
+    for name in _COUNTS:
+        if type(held[name]) is not int or held[name] < 0:
+            raise ValueError(f"{name} is no count")
+    for name in _TEXTS:
+        if not isinstance(held[name], str):
+            raise ValueError(f"{name} is no text")
+    if held["status"] not in _STATUSES or type(held["standardized"]) is not bool:
+        raise ValueError("status or standardized is none there is")
+    return FitResult(
+        coef=coef,
+        intercept=float(intercept) if intercept.ndim == 0 else intercept,
+        loss=_number(held["loss"], "loss"),
+        lr=_number(held["lr"], "lr"),
+        standardized=held["standardized"],
+        history=_history(held["history"], coef.shape),
+        options=_options(held["options"]),
+        **{name: held[name] for name in _COUNTS + _TEXTS},
+    )
+
+
+def _history(held: dict[str, Any], shape: tuple[int, ...]) -> History:
+    columns: dict[str, Any] = {}
+    records = len(held["step"])
+    shapes = {"coef": (records, *shape), "intercept": (records, *shape[:-1])}
+    for name in History.__dataclass_fields__:
+        if name == "val_loss" and held[name] is None:
+            columns[name] = None
+            continue
+        wanted = shapes.get(name, (records,))
+        column = _array(held[name], name) if records else np.zeros(wanted)
+        if column.shape != wanted:
+            raise ValueError(f"column {name} of the history has shape {column.shape}, not {wanted}")
+        columns[name] = column.astype(np.int64) if name in ("epoch", "step") else column
+    return History(**columns)
+
+
+def _options(held: Any) -> dict[str, Any]:
+    if not isinstance(held, dict) or "loss" not in held:
+        raise ValueError("options is no object with a loss")
+    options: dict[str, Any] = {}
+    for name, value in held.items():
+        if name in ("loss", "schedule"):
+            part, parameters = value
+            if not isinstance(part, str) or not all(_number(number, name) == number for number in parameters.values()):
+                raise ValueError(f"{name} is no name with its parameters")
+            options[name] = (part, parameters)
+        elif value is None or isinstance(value, (bool, int, float, str)):
+            options[name] = value
+        else:
+            raise ValueError(f"option {name} holds {value!r:.40}")
+    return options
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, str) and value in ("nan", "inf", "-inf"):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{name} holds {value!r:.40}, which is no number")
+    return float(value)
+
+
+def _array(value: Any, name: str) -> Any:
+    """Numbers in lists in lists, all of one length."""
+
+    def read(value: Any) -> Any:
+        return [read(entry) for entry in value] if isinstance(value, list) else _number(value, name)
+
+    return np.array(read(value), dtype=np.float64)
