@@ -46,6 +46,10 @@ pub fn descend(
     let mut grad = vec![0.0; x.len()];
     let mut path = Path { x: x0.to_vec(), fun: Vec::new(), steps: 0, status: Status::MaxEpochs };
     path.fun.extend(function.value(&x)?);
+    if path.fun.iter().any(|fun| !fun.is_finite()) {
+        path.status = Status::Diverged;
+        return Ok(path);
+    }
     while path.steps < steps || tol.is_some() {
         function.gradient(optimizer.look_ahead().unwrap_or(&x), &mut grad)?;
         if tol.is_some_and(|tol| grad.iter().map(|g| g * g).sum::<f64>().sqrt() <= tol) {

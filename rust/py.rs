@@ -177,7 +177,9 @@ impl Observe for Outside<'_> {
         let Some(callback) = self.callback else { return Ok(false) };
         self.failure.hold(Python::attach(|py| {
             let coef = PyArray1::from_slice(py, state.coef).reshape([state.coef.len() / self.d, self.d])?;
-            let intercept = PyArray1::from_slice(py, state.intercept);
+            let mut intercept = state.intercept.to_vec();
+            intercept.resize(state.coef.len() / self.d, 0.0);
+            let intercept = intercept.into_pyarray(py);
             let arguments = (state.epoch, state.step, state.loss, coef, intercept, state.rate, state.grad_norm);
             callback.bind(py).call1(arguments)?.is_truthy()
         }))

@@ -85,6 +85,8 @@ struct Run<'a> {
     bounds: Bounds,
     /// The end of an epoch with the lowest loss so far, on the validation rows if there are any, and that loss.
     best: (Vec<f64>, f64),
+    /// The start, and the objective there.
+    first: (Vec<f64>, f64),
     tail: Tail,
 }
 
@@ -114,6 +116,7 @@ impl<'a> Run<'a> {
             last,
             bounds: Bounds::new(0.0, 0.0),
             best: (theta.clone(), f64::INFINITY),
+            first: (theta.clone(), f64::INFINITY),
             tail: Tail::new(if config.tail_average { theta.len() } else { 0 }),
             theta,
             config,
@@ -123,6 +126,7 @@ impl<'a> Run<'a> {
         let at_zero = run.theta.iter().all(|&theta| theta == 0.0);
         let zero = if at_zero { run.loss } else { run.exact(&vec![0.0; run.theta.len()])? };
         run.bounds = Bounds::new(run.loss, zero);
+        run.first.1 = run.loss;
         let val_loss = run.validate()?;
         run.keep_best(val_loss.unwrap_or(run.loss));
         run.report(run.loss, val_loss, run.config.record != Record::Nothing, false)?;
@@ -220,7 +224,7 @@ impl<'a> Run<'a> {
             self.report(shown, val_loss, true, false)?;
         }
         let mut loss = if self.config.batch_size.is_none() { self.loss } else { self.exact(&self.theta.clone())? };
-        if status == Status::Diverged || !self.bounds.hold(loss) {
+        if !self.bounds.hold(loss) || (status != Status::Stopped && self.bounds.far_above(loss)) {
             status = Status::Diverged;
         }
         let chosen = match self.tail.mean() {
@@ -231,6 +235,9 @@ impl<'a> Run<'a> {
         if let Some(theta) = chosen {
             loss = self.exact(&theta)?;
             self.theta = theta;
+        }
+        if status == Status::Diverged && !(loss <= self.first.1) {
+            (self.theta, loss) = self.first.clone();
         }
         let Run { theta, epochs, steps, history, .. } = self;
         Ok(Solution { theta, loss, status, epochs, steps, history })

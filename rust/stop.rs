@@ -30,6 +30,9 @@ const GROWTH: f64 = 1e6;
 /// A full-batch run may end above its start by rounding: this share of the larger of the two objectives.
 const ROUNDING: f64 = 1e-12;
 
+/// A run in batches may well end above its start, but not by so much.
+const FAR: f64 = 10.0;
+
 /// What the objective must stay below.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -46,6 +49,11 @@ impl Bounds {
     /// Whether an objective is finite and of a size that a sound run can have.
     pub fn hold(&self, loss: f64) -> bool {
         loss.is_finite() && loss <= GROWTH * self.scale
+    }
+
+    /// Whether a run ends at a `loss` that no noise explains.
+    pub fn far_above(&self, loss: f64) -> bool {
+        loss > FAR * self.scale
     }
 
     /// Whether a full-batch run that ends at `loss` ends above its start.
@@ -88,6 +96,7 @@ mod tests {
         assert!(bounds.hold(2e6) && !bounds.hold(2.1e6));
         assert!(!bounds.hold(f64::NAN) && !bounds.hold(f64::INFINITY));
         assert!(bounds.above_start(2.001) && !bounds.above_start(2.0 + 1e-15));
+        assert!(bounds.far_above(21.0) && !bounds.far_above(19.0));
         assert!(!Bounds::new(f64::INFINITY, 1.0).hold(f64::INFINITY));
     }
 

@@ -101,7 +101,7 @@ def test_every_layout_gives_the_same_bits(layout, dtype, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "uint64"])
 def test_other_numbers_become_float64(dtype):
-    values = (np.abs(X) * 3).astype(dtype)
+    values = (np.abs(X) * 3).clip(max=2).astype(dtype)
     assert fit(values).coef.tobytes() == fit(values.astype(np.float64)).coef.tobytes()
     assert fit(X, values[:, 0]).coef.tobytes() == fit(X, values[:, 0].astype(np.float64)).coef.tobytes()
 
@@ -189,6 +189,11 @@ REFUSED = {
     "init std": ({"init": ("normal", -1)}, ValueError, "std of init must be a finite number >= 0, got -1"),
     "init coef": ({"init": ([1.0], 0.0)}, ValueError, r"coef of init must have shape \(3,\), got \(1,\)"),
     "init intercept": ({"init": ([1.0] * 3, [0.0])}, ValueError, r"intercept of init must have shape \(\)"),
+    "init list": ({"init": ["uniform", 1.0]}, ValueError, "init must be"),
+    "init intercept nan": ({"init": ([1.0] * 3, np.nan)}, ValueError, "intercept of init must be finite, got nan"),
+    "shuffle array": ({"shuffle": np.array([1, 2])}, ValueError, "shuffle must be"),
+    "weights tiny": ({"sample_weight": np.full(N, 1e-320)}, ValueError, "sample_weight must have a finite sum > 0"),
+    "epochs 10**400": ({"epochs": 10**400}, ValueError, r"epochs must be an integer >= 1, got 1000+\.\.\.0+$"),
     "init nan": ({"init": ([np.nan] * 3, 0.0)}, ValueError, "coef of init must be finite"),
     "init no intercept": (
         {"init": ([1.0] * 3, 1.0), "fit_intercept": False},

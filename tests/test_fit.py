@@ -268,6 +268,25 @@ def test_divergence_inside_an_epoch_ends_it_there():
     assert np.isfinite([*result.coef, result.intercept, result.loss]).all()
 
 
+@pytest.mark.parametrize("run", [fastgd.fit, fastgd.reference.fit])
+def test_a_diverged_run_never_returns_worse_than_its_start(run):
+    x = np.append(np.ones(20), 1e4)
+    options = {"lr": 0.1, "epochs": 5, "batch_size": 1, "shuffle": False, "fit_intercept": False}
+    with pytest.warns(fastgd.DivergenceWarning):
+        result = run(x, 100 * x, **options)
+    assert (result.status, result.coef.tolist()) == ("diverged", [0.0])
+    assert result.loss == result.history.loss[0]
+
+
+@pytest.mark.parametrize("run", [fastgd.fit, fastgd.reference.fit])
+def test_a_run_in_batches_that_ends_far_above_its_start_has_diverged(run):
+    x, y = fastgd.datasets.load_points()
+    for lr in (5e-4, 6e-4):
+        with pytest.warns(fastgd.DivergenceWarning):
+            result = run(x, y, lr=lr, epochs=1, batch_size=10, rng=0)
+        assert (result.status, result.coef.tolist()) == ("diverged", [0.0])
+
+
 def test_a_full_batch_run_that_ends_above_its_start_has_diverged():
     L = np.linalg.eigvalsh(2 * np.column_stack([X, np.ones(N)]).T @ np.column_stack([X, np.ones(N)]) / N)[-1]
     best = fastgd.closed_form(X, Y)
@@ -350,6 +369,20 @@ def test_callback_sees_read_only_states_and_can_stop():
     stopped = fit(epochs=10, callback=lambda state: state.epoch >= 4)
     assert (stopped.status, stopped.n_epochs) == ("stopped", 4)
     assert stopped.coef.tolist() == result.history.coef[4].tolist()
+
+
+@pytest.mark.parametrize("run", [fastgd.fit, fastgd.reference.fit])
+def test_callback_without_an_intercept_sees_zero(run):
+    states = []
+    run(X, Y, lr=0.05, epochs=1, fit_intercept=False, callback=states.append)
+    run(X, np.column_stack([Y, Y]), lr=0.05, epochs=1, fit_intercept=False, callback=states.append)
+    assert states[0].intercept == 0.0
+    assert states[1].intercept.tolist() == [0.0, 0.0]
+
+
+def test_only_true_stops():
+    for answer, epochs in ((True, 1), (np.True_, 1), (False, 3), (None, 3), (0.5, 3), ("yes", 3)):
+        assert fit(epochs=3, callback=lambda state, answer=answer: answer).n_epochs == epochs
 
 
 def test_callback_exceptions_come_out_as_they_are():

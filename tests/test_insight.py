@@ -49,7 +49,7 @@ def test_the_largest_stable_rate_is_where_runs_begin_to_diverge(loss, options, f
 def test_the_largest_stable_rate_of_momentum(optimizer):
     X, y = make_problem("mse")
     message = told(X, y, lr=100.0, epochs=100, optimizer=optimizer)
-    limit = float(re.search(r" = ([\d.e+-]+\d);", message)[1])
+    limit = float(re.search(r"below .* = ([\d.e+-]+\d)", message)[1])
     run = {"epochs": 5000, "record": None, "init": ([1e3] * 3, 0.0), "optimizer": optimizer}
     assert fastgd.fit(X, y, lr=0.99 * limit, **run).status == "max_epochs"
     told(X, y, lr=1.01 * limit, **run)
@@ -73,7 +73,26 @@ def test_the_rate_advised_for_batches_does_not_diverge(loss, batch_size, seed):
 def test_where_no_rate_can_be_told_the_message_still_says_what_to_do():
     X, y = make_problem("mse")
     assert "centre and scale the features" in told(X * 1e200, y, lr=1.0, epochs=5)
-    assert "Use a smaller lr" in told(X, y, lr=1e-3, epochs=5, init=([1e200] * 3, 0.0))
+    at_start = "after 0 epochs: the objective is not finite at the start"
+    assert at_start in told(X, y, lr=1e-3, epochs=5, init=([1e200] * 3, 0.0))
+    assert at_start in told(X, y * 1e160, lr=1e-3, epochs=5)
+
+
+def test_the_message_blames_what_is_to_blame():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = X @ [1.0, 2.0, 3.0] + 1
+    plain = told(X, y, lr=3.0, epochs=100)
+    assert "what makes that" not in plain
+    assert "scale" not in plain
+    assert "is l2" in told(X, y, lr=0.1, l2=1e3, epochs=100)
+    assert "column 1 of X (root mean square" in told(X * [1, 50, 1], y, lr=1.0, epochs=100)
+    assert "columns of X go together" in told(np.hstack([X, X, X]), y, lr=1.0, epochs=100)
+    tiny = told(X * 1e-6, y, lr=1.5, epochs=100)
+    assert "column" not in tiny
+    assert "= 1 " not in tiny
+    assert "below 2/L = 1" in tiny
+    assert "Single rows need about" in told(X, y, lr=5.0, epochs=10, batch_size=1, rng=0)
 
 
 def test_rules_and_losses_without_a_largest_rate_are_told_to_use_a_smaller_one():

@@ -66,6 +66,13 @@ def test_loss_and_gradient_is_the_formula():
         (lambda: fastgd.loss_and_gradient([1, 2], [1, 2], 1.0, l1=-1), "l1 must be"),
         (lambda: fastgd.mse([1, 2], [1]), r"y_pred must have shape \(2,\), got \(1,\)"),
         (lambda: fastgd.mse([], []), "y must be"),
+        (lambda: fastgd.mse([[1], [2, 3]], [1, 2]), "y must be a rectangular array"),
+        (lambda: fastgd.loss_and_gradient([1, 2], [1, 2], 0.0, np.nan), "intercept must be finite, got nan"),
+        (lambda: fastgd.loss_and_gradient([1, 2], [1, 2], [[1], [2, 3]]), "coef must be a rectangular array"),
+        (lambda: fastgd.batches(3, 1, shuffle=np.array([1, 2])), "shuffle must be"),
+        (lambda: fastgd.datasets.make_linear(coef=[]), "coef must have shape"),
+        (lambda: fastgd.datasets.make_linear(coef=3), "coef must have shape"),
+        (lambda: fastgd.datasets.make_line(low=-1e308, high=1e308), "high must be greater than low"),
         (lambda: fastgd.mse([1.0, np.nan], [1, 2]), "y must be finite, got nan in row 1"),
         (lambda: fastgd.batches(0, 1), "n must be an integer >= 1, got 0"),
         (lambda: fastgd.batches(3, 0), "batch_size must be an integer >= 1, got 0"),
@@ -144,6 +151,37 @@ def test_closed_form_where_the_rank_is_short():
         np.testing.assert_allclose(result.predict(X), y, atol=1e-6)
 
 
+def test_closed_form_of_short_rank_and_wild_scales_reaches_the_minimum():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 50))
+    for scale in (1.0, 1e-9, 1e-12, 1e9):
+        best = fastgd.closed_form(np.column_stack([a, a, scale * b]), a + b)
+        assert best.loss < 1e-15
+        np.testing.assert_allclose(best.coef * [1, 1, scale], [0.5, 0.5, 1.0], rtol=1e-6)
+    dummies = np.eye(3)[rng.integers(0, 3, 200)]
+    stamps = 1.7e18 + rng.uniform(0, 3e15, 200)
+    y = dummies @ [1.0, 2.0, 3.0] + (stamps - 1.7e18) * 1e-16
+    assert fastgd.closed_form(np.column_stack([dummies, stamps]), y).loss < 1e-20
+
+
+def test_closed_form_looks_only_at_rows_that_weigh():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, 2)), rng.standard_normal(50)
+    weight = rng.uniform(0.1, 1, 50)
+    X[:, 1] = 1 / 3
+    weight[-1], X[-1, 1] = 0.0, 5.0
+    best = fastgd.closed_form(X, y, sample_weight=weight)
+    assert best.coef[1] == 0
+    np.testing.assert_allclose(best.coef[0], fastgd.closed_form(X[:-1, 0], y[:-1], sample_weight=weight[:-1]).coef[0])
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e150, 1e155])
+def test_closed_form_of_extreme_units(scale):
+    x, y = fastgd.datasets.load_points()
+    with np.errstate(all="raise"):
+        np.testing.assert_allclose(fastgd.closed_form(x * scale, y).coef * scale, [1.3224310226878688], rtol=1e-12)
+
+
 def test_closed_form_is_safe_with_offsets_scales_and_constant_columns():
     rng = np.random.default_rng(0)
     z = rng.standard_normal((500, 3))
@@ -166,12 +204,20 @@ def test_gradient_descent_answers_and_errors():
     assert path.x.shape == (4, 2)
     np.testing.assert_allclose(path.fun, [5.0, 1.25, 0.3125, 0.078125])
     assert path.n_steps == 3
-    assert "max_epochs after 3 steps" in repr(path)
+    assert "ran all of 3 steps" in repr(path)
     scalar = fastgd.gradient_descent(lambda x: 2 * x if type(x) is float else None, 5, lr=0.5, steps=10, tol=1e-9)
     assert (scalar.x.tolist(), scalar.status, scalar.fun) == ([5.0, 0.0], "converged", None)
     for gradient, fun in ((lambda x: np.inf, None), (lambda x: x, lambda x: np.nan), (lambda x: 1e200**2, None)):
         diverged = fastgd.gradient_descent(gradient, 2.0, lr=1.0, steps=5, fun=fun)
         assert (diverged.x.tolist(), diverged.status) == ([2.0], "diverged")
+
+
+def test_gradient_descent_of_what_is_not_finite_from_the_start():
+    for descend in (fastgd.gradient_descent, fastgd.reference.gradient_descent):
+        path = descend(lambda x: 2 * x, 5.0, lr=0.1, steps=3, fun=lambda x: np.nan)
+        assert (path.x.tolist(), path.status, path.n_steps) == ([5.0], "diverged", 0)
+        huge = descend(lambda x: 2 * x, 5.0, lr=0.1, steps=3, fun=lambda x: 10**400)
+        assert huge.status == "diverged"
 
 
 def test_gradient_descent_gives_fresh_arrays():
@@ -195,15 +241,15 @@ def test_gradient_descent_gives_fresh_arrays():
         ({"x0": [[1.0]]}, ValueError, "x0 must be a number or have shape"),
         ({"x0": []}, ValueError, "x0 must be"),
         ({"x0": np.nan}, ValueError, "x0 must be"),
-        ({"x0": "a"}, TypeError, "x0 must be"),
+        ({"x0": "a"}, TypeError, "x0 must hold real numbers"),
         ({"lr": 0}, ValueError, "lr must be"),
         ({"steps": 0}, ValueError, "steps must be an integer >= 1, got 0"),
         ({"tol": -1}, ValueError, "tol must be"),
         ({"optimizer": "x"}, ValueError, "optimizer must be one of"),
-        ({"gradient": lambda x: [1.0, 2.0]}, ValueError, r"gradient\(x\) must have shape \(1,\), got \(2,\)"),
+        ({"gradient": lambda x: [1.0, 2.0]}, ValueError, r"gradient\(x\) must be a number, got shape \(2,\)"),
         ({"gradient": lambda x: "a"}, TypeError, r"gradient\(x\) must hold real numbers"),
         ({"gradient": lambda x: 1j}, TypeError, r"gradient\(x\) must hold real numbers"),
-        ({"fun": lambda x: [1.0, 2.0]}, ValueError, r"fun\(x\) must have shape \(\), got \(2,\)"),
+        ({"fun": lambda x: [1.0, 2.0]}, ValueError, r"fun\(x\) must be a number, got shape \(2,\)"),
         ({"gradient": lambda x: 1 / 0}, ZeroDivisionError, "division by zero"),
     ],
 )

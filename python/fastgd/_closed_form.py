@@ -71,43 +71,43 @@ def closed_form(
     l2 = _door.non_negative(l2, "l2")
     fit_intercept, standardize = _door.flag(fit_intercept, "fit_intercept"), _door.flag(standardize, "standardize")
 
-    rows = problem.X.astype(np.float64)
-    s = np.ones(len(rows)) if problem.sample_weight is None else problem.sample_weight
+    s = np.ones(len(problem.X)) if problem.sample_weight is None else problem.sample_weight
     s = s / s.sum() if facts["reduction"] == "mean" else s
+    keep = s > 0
+    rows, targets, s = problem.X[keep].astype(np.float64), problem.y[keep], s[keep]
     share = s / s.sum()
-    x_mean, y_mean = np.zeros(rows.shape[1]), np.zeros(problem.y.shape[1])
+    x_mean, y_mean = np.zeros(rows.shape[1]), np.zeros(targets.shape[1])
     if fit_intercept:
-        x_mean, y_mean = share @ rows, share @ problem.y
+        x_mean, y_mean = share @ rows, share @ targets
         flat = (rows == rows[:1]).all(axis=0)
         x_mean[flat] = rows[0, flat]  # to the last bit, so that a constant column becomes zero
         rows -= x_mean
         rest = share @ rows  # what rounding left of the mean where the offset is large
         rows -= rest
         x_mean += rest
-    scale = np.sqrt(share @ rows**2 + (l2 / (facts["curvature"] * s.sum()) if l2 else 0.0))
+
+    largest = np.abs(rows).max(axis=0)  # squares of what it is divided by neither overflow nor vanish
+    unit = np.where(largest > 0, largest, 1.0)
+    spread = unit * np.sqrt(share @ (rows / unit) ** 2)
+    scale = np.hypot(spread, np.sqrt(l2 / (facts["curvature"] * s.sum())))
     live = scale > 0
+    scale = scale[live]
     root = np.sqrt(facts["curvature"] / 2 * s)[:, None]
-    outputs = problem.y.shape[1]
-
-    def solve(scale: Array) -> tuple[Array, int]:
-        A, target = root * (rows[:, live] / scale), root * (problem.y - y_mean)
-        if l2:
-            A = np.vstack([A, np.diag(np.sqrt(l2 / 2) / scale)])
-            target = np.vstack([target, np.zeros((len(scale), outputs))])
-        solution, _, rank, _ = np.linalg.lstsq(A, target, rcond=None)
-        coef = np.zeros((outputs, len(live)))
-        coef[:, live] = (solution / scale[:, None]).T
-        return coef, int(rank)
-
-    coef, rank = solve(scale[live])
-    if rank < live.sum() and not standardize:
-        coef, _ = solve(np.ones(live.sum()))
+    A, b = root * (rows[:, live] / scale), root * (targets - y_mean)
+    if l2:
+        A = np.vstack([A, np.diag(np.sqrt(l2 / 2) / scale)])
+        b = np.vstack([b, np.zeros((len(scale), b.shape[1]))])
+    solution, _, rank, _ = np.linalg.lstsq(A, b, rcond=None)
+    if rank < len(scale) and not standardize:
+        solution = _smallest(A, scale, solution, int(rank))
+    coef = np.zeros((targets.shape[1], len(live)))
+    coef[:, live] = (solution / scale[:, None]).T
     intercept = y_mean - coef @ x_mean
     one = problem.single
     w, b = (coef[0], float(intercept[0])) if one else (coef, intercept)
     value, _, _ = loss_and_gradient(X, y, w, b, loss=loss, l2=l2, sample_weight=sample_weight)
     short = "" if rank == len(live) else f" of rank {rank} for {len(live)} features: the smallest of many solutions"
-    empty = np.zeros((0, *np.shape(coef))), np.zeros((0, outputs))
+    empty = np.zeros((0, *np.shape(coef))), np.zeros((0, len(y_mean)))
     return FitResult(
         coef=w,
         intercept=b,
@@ -132,3 +132,18 @@ def closed_form(
         ),
         options={"loss": (name, {}), "l1": 0.0, "l2": l2, "fit_intercept": fit_intercept},
     )
+
+
+def _smallest(A: Array, scale: Array, solution: Array, rank: int) -> Array:
+    """Of all the solutions v of A v = b, the one for which the coefficients v / scale are smallest.
+
+    They differ by vectors of A's null space, so this takes out of v / scale what null space / scale can explain.
+    """
+    _, _, Vt = np.linalg.svd(np.linalg.qr(A, mode="r"), full_matrices=True)
+    null = Vt[rank:].T
+    null = np.where(np.abs(null) > 1e-13, null, 0.0) / scale[:, None]  # rounding would grow with 1 / scale
+    null, _ = np.linalg.qr(null / np.abs(null).max(axis=0))
+    coef = solution / scale[:, None]
+    for _ in range(2):  # twice is enough (Kahan)
+        coef = coef - null @ (null.T @ coef)
+    return np.asarray(coef * scale[:, None])

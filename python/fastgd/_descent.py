@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ class Path:
         The function's values, where `fun` was given.
     n_steps : int
     status : {"converged", "max_epochs", "diverged"}
+        "max_epochs" when all steps were run.
     """
 
     x: Array
@@ -50,7 +52,8 @@ class Path:
 
     def __repr__(self) -> str:
         steps = f"{self.n_steps} step{'' if self.n_steps == 1 else 's'}"
-        text = f"Path: {self.status} after {steps}, from {_shown(self.x[0])} to {_shown(self.x[-1])}"
+        ended = f"ran all of {steps}" if self.status == "max_epochs" else f"{self.status} after {steps}"
+        text = f"Path: {ended}, from {_shown(self.x[0])} to {_shown(self.x[-1])}"
         return text if self.fun is None else f"{text}, value {self.fun[0]:.6g} to {self.fun[-1]:.6g}"
 
 
@@ -148,14 +151,15 @@ def walk(
     for name, function in (("gradient", gradient), ("fun", fun)):
         if not callable(function) and not (name == "fun" and function is None):
             raise TypeError(f"{name} must be callable, got {function!r}")
-    if np.ndim(x0) > 1 or np.size(x0) == 0:
-        raise ValueError(f"x0 must be a number or have shape (d,) with d >= 1, got shape {np.shape(x0)}")
-    scalar = np.ndim(x0) == 0
+    shape = _door.real_array(x0, "x0").shape
+    if len(shape) > 1 or 0 in shape:
+        raise ValueError(f"x0 must be a number or have shape (d,) with d >= 1, got shape {shape}")
+    scalar = not shape
     optimizer = _core.choose("optimizer", *_door.choice(optimizer, "optimizer"))
     if _core.optimizers()[optimizer[0]]["use"] == "single rows":
         raise ValueError(f"optimizer must be one that needs no rows, got '{optimizer[0]}'")
     config = DescentConfig(
-        x0=np.array([_door.real(x0, "x0")]) if scalar else _door.vector(x0, np.shape(x0), "x0"),
+        x0=np.array([_door.real(x0, "x0")]) if scalar else _door.vector(x0, shape, "x0"),
         lr=_door.positive(lr, "lr"),
         steps=_door.integer(steps, "steps"),
         optimizer=optimizer,
@@ -166,11 +170,14 @@ def walk(
     def answer(function: Callable[[Any], Any], name: str, x: Array, shape: tuple[int, ...]) -> Array:
         try:
             value = function(float(x[0]) if scalar else x)
-        except OverflowError:  # what Python's own floats raise where NumPy's become infinite
+            if isinstance(value, numbers.Real):
+                value = float(value)
+        except OverflowError:  # what Python's own numbers raise where NumPy's become infinite
             return np.full(shape, np.inf)
-        value = _door._real_array(value, f"{name}(x)").astype(np.float64)
+        value = _door.real_array(value, f"{name}(x)").astype(np.float64)
         if value.shape != shape and not (value.size == 1 and np.prod(shape) == 1):
-            raise ValueError(f"{name}(x) must have shape {shape}, got {value.shape}")
+            accepted = "be a number" if scalar or shape == () else f"have shape {shape}"
+            raise ValueError(f"{name}(x) must {accepted}, got shape {value.shape}")
         return np.require(value.reshape(shape), requirements=["C", "A"])
 
     x, values, status = descend(

@@ -6,6 +6,7 @@ Every refusal names the argument, what was given, and what is accepted.
 from __future__ import annotations
 
 import numbers
+import reprlib
 import sys
 from typing import Any
 
@@ -19,7 +20,7 @@ Rows = NDArray[np.float64] | NDArray[np.float32]
 
 def rows(X: Any, *, name: str = "X") -> Rows:
     """X as an (n, d) array of finite float64 or float32 in C order; a one-dimensional X is one feature."""
-    values = _real_array(X, name)
+    values = real_array(X, name)
     if values.ndim == 1:
         values = values.reshape(-1, 1)
     if values.ndim != 2 or 0 in values.shape:
@@ -30,7 +31,7 @@ def rows(X: Any, *, name: str = "X") -> Rows:
 
 def targets(y: Any, n: int, *, name: str = "y", of: str = "X") -> Array:
     """y as an (n,) or (n, K) array of finite float64."""
-    values = _real_array(y, name)
+    values = real_array(y, name)
     if values.ndim not in (1, 2) or 0 in values.shape[1:]:
         raise ValueError(f"{name} must be (n,) or (n, K), got shape {values.shape}")
     if len(values) != n:
@@ -42,7 +43,7 @@ def weights(sample_weight: Any, n: int) -> Array | None:
     """sample_weight as an (n,) array of finite float64 >= 0, not all 0; None stays None."""
     if sample_weight is None:
         return None
-    values = _real_array(sample_weight, "sample_weight")
+    values = real_array(sample_weight, "sample_weight")
     if values.shape != (n,):
         raise ValueError(f"sample_weight must have one entry for each of the {n} rows of X, got shape {values.shape}")
     values = _finite(_plain(values, np.float64), "sample_weight")
@@ -51,14 +52,14 @@ def weights(sample_weight: Any, n: int) -> Array | None:
         raise ValueError(f"sample_weight must be >= 0, got {values[at]:g} in row {at}")
     with np.errstate(over="ignore"):
         total = values.sum()
-    if not (total > 0 and np.isfinite(total)):
-        raise ValueError(f"sample_weight must have a finite sum > 0, got {total:g}")
+    if not (np.finfo(np.float64).tiny * n <= total < np.inf):
+        raise ValueError(f"sample_weight must have a finite sum > 0 and a mean that is no subnormal, got sum {total:g}")
     return values
 
 
 def vector(value: Any, shape: tuple[int, ...], name: str) -> Array:
     """A finite float64 array of just this shape."""
-    values = _real_array(value, name)
+    values = real_array(value, name)
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
     return _finite(_plain(values, np.float64), name)
@@ -77,7 +78,7 @@ def real(
     except OverflowError:
         number = np.inf
     if not np.isfinite(number) or number < low or (above and number == low):
-        raise ValueError(f"{name} must be {accepted}, got {value!r}")
+        raise ValueError(f"{name} must be {accepted}, got {reprlib.repr(value)}")
     return number
 
 
@@ -98,7 +99,7 @@ def integer(value: Any, name: str, *, low: int = 1) -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer >= {low}, got {value!r}")
     if not low <= int(value) < 2**63:
-        raise ValueError(f"{name} must be an integer >= {low}, got {value!r}")
+        raise ValueError(f"{name} must be an integer >= {low}, got {reprlib.repr(value)}")
     return int(value)
 
 
@@ -107,6 +108,15 @@ def flag(value: Any, name: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def shuffling(value: Any) -> bool | str:
+    """True, False or "once"."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, str) and value == "once":
+        return value
+    raise ValueError(f'shuffle must be True, False or "once", got {value!r}')
 
 
 def choice(value: Any, name: str) -> tuple[str, dict[str, float]]:
@@ -127,7 +137,7 @@ def generator(rng: Any) -> np.random.Generator:
         raise type(error)(f"rng must be {accepted}, got {rng!r}") from error
 
 
-def _real_array(value: Any, name: str) -> NDArray[Any]:
+def real_array(value: Any, name: str) -> NDArray[Any]:
     """Anything array-like whose entries are real numbers, as an array of any shape, order and dtype."""
     masked = sys.modules.get("numpy.ma")  # NumPy loads it only when somebody uses it
     if masked is not None and isinstance(value, masked.MaskedArray):
@@ -164,6 +174,6 @@ def _finite(values: NDArray[Any], name: str) -> NDArray[Any]:
         total = values.sum()  # one pass and no temporary: finite only if every entry is, unless it overflows
     if not np.isfinite(total) and not (good := np.isfinite(values)).all():
         at = np.unravel_index(int(np.argmin(good)), values.shape)
-        where = f"row {at[0]}" if len(at) == 1 else f"row {at[0]}, column {at[1]}"
-        raise ValueError(f"{name} must be finite, got {values[at]} in {where}")
+        where = ["", " in row {}", " in row {}, column {}"][len(at)].format(*at)
+        raise ValueError(f"{name} must be finite, got {values[at]}{where}")
     return values

@@ -286,17 +286,15 @@ def make_config(
     """The options, checked and resolved."""
     if batch_size is not None and _door.integer(batch_size, "batch_size") >= len(problem.X):
         batch_size = None
-    if not isinstance(shuffle, (bool, np.bool_)) and shuffle != "once":
-        raise ValueError(f'shuffle must be True, False or "once", got {shuffle!r}')
     if isinstance(record, str):
         if record not in ("epoch", "step"):
             raise ValueError(f'record must be "epoch", "step", an integer >= 1 or None, got {record!r}')
         record = 1 if record == "step" else record
     elif record is not None:
         record = _door.integer(record, "record")
-    fit_intercept = _door.flag(fit_intercept, "fit_intercept")
+    shuffle, fit_intercept = _door.shuffling(shuffle), _door.flag(fit_intercept, "fit_intercept")
     drawn = _door.generator(rng) if rng is not None else None
-    if drawn is None and ((batch_size is not None and shuffle) or isinstance(init, tuple)):
+    if drawn is None and ((batch_size is not None and shuffle) or isinstance(init, (tuple, list))):
         drawn = np.random.default_rng()
     lr, epochs = _door.positive(lr, "lr"), _door.integer(epochs, "epochs")
     loss = make_loss(loss, problem.y)
@@ -306,7 +304,7 @@ def make_config(
         "lr": lr,
         "epochs": epochs,
         "batch_size": None if batch_size is None else int(batch_size),
-        "shuffle": shuffle if isinstance(shuffle, str) else bool(shuffle),
+        "shuffle": shuffle,
         "optimizer": optimizer,
         "implicit": _check_use(optimizer[0], loss[0], batch_size, len(problem.X)),
         "schedule": _core.choose("schedule", *_door.choice(schedule, "schedule")),
@@ -396,7 +394,8 @@ def _observer(callback: Callable[[State], bool | None], single: bool) -> Observe
         coef.flags.writeable = False
         intercept.flags.writeable = False
         shown = (coef[0], float(intercept[0])) if single else (coef, intercept)
-        return bool(callback(State(epoch, step, loss, shown[0], shown[1], lr, grad_norm)))
+        answer = callback(State(epoch, step, loss, shown[0], shown[1], lr, grad_norm))
+        return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
     return observe
 
@@ -445,7 +444,7 @@ def _message(problem: Problem, config: Config, solution: Solution) -> str:
         case "diverged":
             from fastgd.insight import explain_divergence
 
-            return f"diverged {after}: {explain_divergence(problem, config)}"
+            return f"diverged {after}: {explain_divergence(problem, config, solution['n_steps'])}"
         case _:
             unmet = "no tol was set" if config.tol is None else f"tol={config.tol:g} was not met"
             return f"ran all of {epochs} epoch{'' if epochs == 1 else 's'}; {unmet}"

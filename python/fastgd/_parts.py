@@ -71,8 +71,8 @@ def mse(y: Any, y_pred: Any) -> float:
     >>> fastgd.mse([2, 4, 6, 8], [0, 0, 0, 0])
     30.0
     """
-    shape = np.shape(y)
-    if 0 in shape or not shape:
+    shape = _door.real_array(y, "y").shape
+    if 0 in shape or len(shape) not in (1, 2):
         raise ValueError(f"y must be (n,) or (n, K) with n >= 1, got shape {shape}")
     difference = _door.vector(y_pred, shape, "y_pred") - _door.vector(y, shape, "y")
     return float(np.mean(difference**2))
@@ -121,10 +121,11 @@ def loss_and_gradient(
     """
     problem = make_problem(X, y, sample_weight)
     outputs, d = problem.y.shape[1], problem.X.shape[1]
-    if problem.single and d == 1 and np.ndim(coef) == 0:
+    if problem.single and d == 1 and _door.real_array(coef, "coef").ndim == 0:
         coef = [coef]
     w = _door.vector(coef, (d,) if problem.single else (outputs, d), "coef").reshape(outputs, d)
-    b = _door.vector(intercept, np.shape(intercept) if np.ndim(intercept) == 0 else (outputs,), "intercept")
+    scalar = problem.single or _door.real_array(intercept, "intercept").ndim == 0
+    b = _door.vector(intercept, () if scalar else (outputs,), "intercept")
     l1 = _door.non_negative(l1, "l1")
     request = SimpleNamespace(
         loss=make_loss(loss, problem.y),
@@ -152,7 +153,8 @@ def batches(n: int, batch_size: int | None, *, shuffle: bool | str = True, rng: 
     shuffle : {True, "once", False}, default True
         Whether the order is `rng.permutation(n)`.
     rng : None, int, SeedSequence, BitGenerator or Generator
-        A Generator that is passed in goes on, so that one call an epoch gives a whole run.
+        A Generator that is passed in goes on: with `shuffle=True`, one call an epoch lists a whole run that starts at
+        zero. (`init=("normal", std)` draws first, and `"once"` is for one call.)
 
     Returns
     -------
@@ -172,8 +174,7 @@ def batches(n: int, batch_size: int | None, *, shuffle: bool | str = True, rng: 
     [[2, 4], [3, 0], [1]]
     """
     n = _door.integer(n, "n")
-    if not isinstance(shuffle, (bool, np.bool_)) and shuffle != "once":
-        raise ValueError(f'shuffle must be True, False or "once", got {shuffle!r}')
+    shuffle = _door.shuffling(shuffle)
     size = n if batch_size is None else _door.integer(batch_size, "batch_size")
     drawn = None if rng is None else _door.generator(rng)
     if size >= n or not shuffle:

@@ -16,6 +16,8 @@ import numpy as np
 from fastgd import _door
 from fastgd._door import Array
 
+__all__ = ["load_penguins", "load_points", "make_line", "make_linear"]
+
 #: shipped tables: name -> file in fastgd/data
 TABLES = {"points": "points.csv", "penguins": "penguins.csv"}
 
@@ -55,8 +57,8 @@ def make_line(
     n, noise = _door.integer(n, "n"), _door.non_negative(noise, "noise")
     slope, intercept = _door.real(slope, "slope"), _door.real(intercept, "intercept")
     low, high = _door.real(low, "low"), _door.real(high, "high")
-    if not low < high:
-        raise ValueError(f"high must be greater than low={low:g}, got {high:g}")
+    if not 0 < high - low < np.inf:
+        raise ValueError(f"high must be greater than low={low:g} by a finite number, got {high:g}")
     drawn = _door.generator(rng)
     x = drawn.uniform(low, high, n)
     return x, slope * x + intercept + noise * drawn.standard_normal(n)
@@ -89,7 +91,10 @@ def make_linear(
     ((50, 2), (50,))
     """
     n, noise = _door.integer(n, "n"), _door.non_negative(noise, "noise")
-    w = _door.vector(coef, (np.size(coef),), "coef")
+    shape = _door.real_array(coef, "coef").shape
+    if len(shape) != 1 or 0 in shape:
+        raise ValueError(f"coef must have shape (d,) with d >= 1, got {shape}")
+    w = _door.vector(coef, shape, "coef")
     drawn = _door.generator(rng)
     X = drawn.standard_normal((n, len(w)))
     return X, X @ w + _door.real(intercept, "intercept") + noise * drawn.standard_normal(n)

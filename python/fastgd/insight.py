@@ -18,38 +18,50 @@ _EXACT = 400
 _ROWS = 4096
 
 
-def explain_divergence(problem: Problem, config: Config) -> str:
-    """Why a run diverged: the given rate, the largest stable one, the feature whose scale is to blame, what to do.
+def explain_divergence(problem: Problem, config: Config, steps: int) -> str:
+    """Why a run diverged: the given rate, the largest stable one, what makes that small, what to do.
 
     On a loss of curvature at most c, L being the largest eigenvalue of the Hessian c X^T X / n, full-batch steps are
     stable below 2/L; momentum beta stretches that to 2 (1 + beta)/L, Nesterov's to 2 (1 + beta)/((1 + 2 beta) L), and
     accelerated steps are sure below 1/L. Batches of B rows are stable in the mean square up to about
     1 / ((1 + 1/B) L + trace/B), with momentum 1 - beta times that.
     """
+    if not steps:
+        return "the objective is not finite at the start already; init, X or y hold numbers too large to be squared"
     facts = _core.losses()[config.loss[0]]
     n, B = len(problem.X), config.batch_size
     factor, name = _stable(*config.optimizer, batched=B is not None)
     weight = np.ones(n) if problem.sample_weight is None else problem.sample_weight
     with np.errstate(all="ignore"):
-        largest, diagonal = _curvature(problem.X, weight, config.fit_intercept)
+        largest, squares = _curvature(problem.X, weight / weight.sum(), config.fit_intercept)
     c = facts["curvature"] or np.nan
     if facts["reduction"] == "sum":  # of as many rows as make a step
         c *= weight.mean() * (B or n)
-    bend = largest if B is None else (1 + 1 / B) * largest + diagonal.sum() / B
+    trace = squares.sum() + config.fit_intercept
+    bend = largest if B is None else (1 + 1 / B) * largest + trace / B
     limit = factor / (c * bend + config.l2)
     if not limit > 0 or config.lr <= limit:
         return f"the objective grew at lr={config.lr:g}. Use a smaller lr; centre and scale the features"
-    worst = int(np.argmax(diagonal[: problem.X.shape[1]]))
-    stable = (
-        f"Full-batch steps are stable below {name} = {limit:.6g}"
-        if B is None
-        else f"Batches of {B} need about {limit:.2g}"
-    )
-    return (
-        f"lr={config.lr:g} is too large. {stable}; what makes that so small is column {worst} of X "
-        f"(root mean square {np.sqrt(diagonal[worst]):.4g}). "
-        f"Centre and scale the features, or use lr={limit / 2 if B is None else limit:.2g}"
-    )
+    if B is None:
+        stable = f"Full-batch steps are stable below {name} = {limit:.6g}"
+    else:
+        stable = f"{'Single rows' if B == 1 else f'Batches of {B}'} need about {limit:.2g}"
+    because, cure = _blame(largest, squares, config.fit_intercept, of_l2=config.l2 / (c * bend))
+    return f"lr={config.lr:g} is too large. {stable}{because}. {cure}se lr={limit / 2 if B is None else limit:.2g}"
+
+
+def _blame(largest: float, squares: Array, intercept: bool, *, of_l2: float) -> tuple[str, str]:
+    """What makes the largest stable rate small, and the beginning of what to do."""
+    worst = int(np.argmax(squares))
+    if of_l2 > 1:
+        return "; what makes that so small is l2", "Lower l2, or u"
+    sizes = np.append(squares, 1.0) if intercept else squares
+    if squares[worst] >= sizes.max() and squares[worst] > 16 * sizes[sizes > 0].min():
+        size = f"root mean square {np.sqrt(squares[worst]):.4g}"
+        return f"; what makes that so small is column {worst} of X ({size})", "Centre and scale the features, or u"
+    if largest > 2 * sizes.max():
+        return "; what makes that so small is that columns of X go together", "U"
+    return "", "U"
 
 
 def _stable(optimizer: str, parameters: dict[str, float], *, batched: bool) -> tuple[float, str]:
@@ -65,21 +77,37 @@ def _stable(optimizer: str, parameters: dict[str, float], *, batched: bool) -> t
     }.get(optimizer, (np.nan, ""))
 
 
-def _curvature(X: Rows, weight: Array, intercept: bool) -> tuple[float, Array]:
-    """Largest eigenvalue and diagonal of the weighted mean of x x^T, x a row (and a 1 for the intercept)."""
+def _curvature(X: Rows, share: Array, intercept: bool) -> tuple[float, Array]:
+    """Largest eigenvalue of `sum_i share_i x_i x_i^T`, x a row and a 1 for the intercept; each column's mean square.
 
-    def rows(at: int) -> Array:
-        block = X[at : at + _ROWS].astype(np.float64)
-        return np.hstack([block, np.ones((len(block), 1))]) if intercept else block
+    For many columns by power iteration from the diagonal, to about 1e-4; else all eigenvalues.
+    """
+    blocks = [slice(at, at + _ROWS) for at in range(0, len(X), _ROWS)]
+    d = X.shape[1]
+    if d <= _EXACT:
+        gram = np.zeros((d + intercept, d + intercept))
+        for block in blocks:
+            rows = X[block].astype(np.float64, copy=False)
+            weighted = rows * share[block, None]
+            gram[:d, :d] += weighted.T @ rows
+            if intercept:
+                gram[d, :d] += weighted.sum(axis=0)
+                gram[d, d] += share[block].sum()
+        gram[:d, d:] = gram[d:, :d].T
+        finite = np.isfinite(gram).all()
+        return float(np.linalg.eigvalsh(gram)[-1]) if finite else np.inf, np.diag(gram)[:d].copy()
 
-    blocks = [(at, weight[at : at + _ROWS] / weight.sum()) for at in range(0, len(X), _ROWS)]
-    diagonal = np.sum([share @ rows(at) ** 2 for at, share in blocks], axis=0)
-    if not np.isfinite(diagonal).all():
-        return np.inf, diagonal
-    if len(diagonal) <= _EXACT:
-        gram = sum(rows(at).T @ (share[:, None] * rows(at)) for at, share in blocks)
-        return float(np.linalg.eigvalsh(gram)[-1]), diagonal
-    v = np.sqrt(diagonal)
-    for _ in range(50):
-        v = np.sum([(share * (rows(at) @ v)) @ rows(at) for at, share in blocks], axis=0) / np.linalg.norm(v)
-    return float(np.linalg.norm(v)), diagonal
+    squares = np.sum([share[block] @ X[block].astype(np.float64) ** 2 for block in blocks], axis=0)
+    if not np.isfinite(squares).all():
+        return np.inf, squares
+    v, b, largest = np.sqrt(squares), 1.0 * intercept, 0.0
+    for _ in range(100):
+        length = np.hypot(np.linalg.norm(v), b)
+        v, b, before = v / length, b / length, largest
+        raw = [share[block] * (X[block] @ v + b) for block in blocks]
+        v = np.sum([part @ X[block] for part, block in zip(raw, blocks, strict=True)], axis=0)
+        b = float(sum(part.sum() for part in raw)) if intercept else 0.0
+        largest = float(np.hypot(np.linalg.norm(v), b))
+        if abs(largest - before) <= 1e-5 * largest:
+            break
+    return largest, squares

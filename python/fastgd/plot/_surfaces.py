@@ -169,7 +169,7 @@ def descent(fun: Callable[[Any], float], path: Path, ax: Any = None) -> Descent:
                 answer = fun(float(point[0]) if scalar else point.copy())
             except (ValueError, ArithmeticError):  # not defined there
                 continue
-            number = _door._real_array(answer, "fun(x)")
+            number = _door.real_array(answer, "fun(x)")
             if number.size != 1:
                 raise ValueError(f"fun(x) must be a number, got shape {number.shape}")
             found[i] = number.item()

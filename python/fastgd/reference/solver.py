@@ -57,6 +57,7 @@ class Run:
         self.evaluate(slice(None))
         self.measure()
         self.bounds = Bounds(self.loss, self.objective.value(np.zeros_like(self.theta)))
+        self.first = (self.loss, self.theta)
         validation = config.validation
         self.validation = validation and replace(
             self.objective,
@@ -148,13 +149,18 @@ class Run:
         """The last record, unless it is made already, and the objective where the run ends."""
         if self.records and self.records[-1][1] != self.steps:
             self.record(self.exact_or(self.loss), self.validate())
-        if status == "diverged" or not self.bounds.hold(self.objective.value(self.theta)):
-            status, self.theta = "diverged", self.best[1]
+        loss = self.objective.value(self.theta)
+        if not self.bounds.hold(loss) or (status != "stopped" and self.bounds.far_above(loss)):
+            status = "diverged"
+        if status == "diverged":
+            self.theta = self.best[1]
         elif self.config.tail_average and self.tail.epochs:
             self.theta = self.tail.mean()
         elif self.validation is not None:
             self.theta = self.best[1]
         loss = self.objective.value(self.theta)
+        if status == "diverged" and not loss <= self.first[0]:
+            loss, self.theta = self.first
         return {
             "coef": self.theta[:, :-1],
             "intercept": self.theta[:, -1],
@@ -241,6 +247,8 @@ def descend(gradient: Any, fun: Any, config: Any) -> tuple[Array, Array, str]:
     path = [config.x0]
     values = [] if fun is None else [fun(config.x0.copy())]
     status, steps = "max_epochs", 0
+    if not np.isfinite(values).all():
+        return np.array(path), np.array(values, dtype=np.float64), "diverged"
     while steps < config.steps or config.tol is not None:
         g = gradient(optimizer.look_ahead(path[-1]).copy())
         if config.tol is not None and np.sqrt((g**2).sum()) <= config.tol:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 GROWTH = 1e6
 #: a full-batch run may end above its start by rounding: this share of the larger of the two objectives
 ROUNDING = 1e-12
+#: a run in batches may well end above its start, but not by so much
+FAR = 10.0
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class Bounds:
     def hold(self, loss: float) -> bool:
         """Whether an objective is finite and of a size that a sound run can have."""
         return math.isfinite(loss) and loss <= GROWTH * max(self.start, self.zero)
+
+    def far_above(self, loss: float) -> bool:
+        """Whether a run ends at a loss that no noise explains."""
+        return loss > FAR * max(self.start, self.zero)
 
     def above_start(self, loss: float) -> bool:
         """Whether a full-batch run that ends at `loss` ends above its start."""
