@@ -1,6 +1,7 @@
 //! Descent: the same update rules and schedules on any function whose derivative somebody supplies.
 
 use crate::error::Error;
+use crate::kernels::norm;
 use crate::optimizer::Optimizer;
 use crate::schedule::{Schedule, Time};
 use crate::stop::Status;
@@ -52,7 +53,7 @@ pub fn descend(
     }
     while path.steps < steps || tol.is_some() {
         function.gradient(optimizer.look_ahead().unwrap_or(&x), &mut grad)?;
-        if tol.is_some_and(|tol| grad.iter().map(|g| g * g).sum::<f64>().sqrt() <= tol) {
+        if tol.is_some_and(|tol| norm(grad.iter().copied()) <= tol) {
             path.status = Status::Converged;
             break;
         }

@@ -25,7 +25,7 @@ impl fmt::Display for Error {
         match self {
             Error::Argument { name, given, accepted } => write!(f, "{name} must be {accepted}, got {given}"),
             Error::Memory { what, bytes } => {
-                write!(f, "no memory for {what} ({bytes} bytes); record less often, or record=None")
+                write!(f, "no memory for {what} ({bytes} bytes)")
             }
             Error::Interrupted => write!(f, "interrupted"),
         }

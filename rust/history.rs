@@ -41,7 +41,7 @@ impl History {
     /// If memory runs out; nothing is appended then.
     pub fn push(&mut self, state: &State, val_loss: Option<f64>, seconds: f64, outputs: usize) -> Result<(), Error> {
         let bytes = 8 * (self.coef.len() + state.coef.len());
-        let memory = |_| Error::Memory { what: "the history", bytes };
+        let memory = |_| Error::Memory { what: "the history, of which record=None keeps nothing", bytes };
         self.coef.try_reserve(state.coef.len()).map_err(memory)?;
         self.intercept.try_reserve(outputs).map_err(memory)?;
         for column in [&mut self.loss, &mut self.rate, &mut self.grad_norm, &mut self.seconds, &mut self.val_loss] {

@@ -37,10 +37,25 @@ pub fn axpy<T: Element>(a: f64, x: &[T], y: &mut [f64]) {
     }
 }
 
-/// Asks for the memory of `x` before it is needed.
+/// Euclidean length, where the squares overflow or vanish too; NaN if a value is.
+pub fn norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let sum: f64 = values.clone().map(|value| value * value).sum();
+    if sum.is_nan() || (1e-200..1e200).contains(&sum) {
+        return sum.sqrt();
+    }
+    let largest = values.clone().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    if largest == 0.0 || largest.is_infinite() {
+        return largest;
+    }
+    largest * values.map(|value| (value / largest).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Asks for the memory of `x` before it is needed; of a long one for its first 16 KiB, after which the processor has
+/// seen which way it goes.
 #[inline]
 #[allow(unsafe_code, reason = "there is no safe prefetch")]
 pub fn prefetch<T>(x: &[T]) {
+    let x = &x[..x.len().min((16 << 10) / size_of::<T>().max(1))];
     #[cfg(target_arch = "x86_64")]
     for offset in (0..size_of_val(x)).step_by(64).chain([size_of_val(x).saturating_sub(1)]) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -54,6 +69,17 @@ pub fn prefetch<T>(x: &[T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn norm_bears_every_size() {
+        for size in [1.0, 1e-170, 1e-310, 1e170, 1e300] {
+            let found = norm([3.0 * size, -4.0 * size].into_iter()) / size;
+            assert!((found - 5.0).abs() <= 1e-9, "{size}: {found}");
+        }
+        assert_eq!(norm([0.0, 0.0].into_iter()), 0.0);
+        assert_eq!(norm([1.0, f64::INFINITY].into_iter()), f64::INFINITY);
+        assert!(norm([1.0, f64::NAN, f64::INFINITY].into_iter()).is_nan());
+    }
 
     #[test]
     fn every_length_agrees_with_the_plain_sum() {

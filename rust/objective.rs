@@ -10,6 +10,9 @@ use crate::penalty::Penalty;
 /// Numbers of a block that should stay in the first-level cache between the two passes over it.
 const BLOCK: usize = 2048;
 
+/// Multiplications of a block that bound the time between two looks at the clock, where there are many outputs.
+const WORK: usize = 1 << 24;
+
 /// A problem, a loss and a penalty. Parameters `theta` are one vector: the coefficients (outputs, d), then the intercepts.
 pub struct Objective<'a> {
     pub problem: &'a Problem<'a>,
@@ -112,7 +115,8 @@ impl Objective<'_> {
         let Problem { rows, y, outputs, weight, .. } = *self.problem;
         let (w, b) = theta.split_at(self.coefs());
         let mut sum = 0.0;
-        for block in batch.blocks((BLOCK / (rows.d() + outputs)).clamp(8, 256)) {
+        let size = (BLOCK / (rows.d() + outputs)).clamp(8, 256).min(WORK / w.len().max(1)).max(1);
+        for block in batch.blocks(size) {
             let Scratch { raw, y: block_y, weight: block_weight } = scratch;
             raw.resize(block.len() * outputs, 0.0);
             block.gather(y, outputs, block_y);
@@ -121,6 +125,7 @@ impl Objective<'_> {
             }
             rows.forward(&block, w, b, raw);
             sum += self.loss.block(raw, block_y, block_weight, outputs);
+            watch.tick(block.len() * w.len())?;
             if let Some(grad) = grad.as_deref_mut() {
                 let (grad_w, grad_b) = grad.split_at_mut(w.len());
                 rows.backward(&block, raw, grad_w);
@@ -129,8 +134,8 @@ impl Objective<'_> {
                         *grad += slope;
                     }
                 }
+                watch.tick(block.len() * w.len())?;
             }
-            watch.tick(block.len() * w.len())?;
         }
         Ok(sum)
     }

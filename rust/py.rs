@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::history::Record;
 use crate::loss::{LOSSES, Reduction, Targets, loss};
 use crate::objective::{Objective, Scratch};
-use crate::observe::{Alone, Observe, State, Watch};
+use crate::observe::{Observe, State, Watch};
 use crate::optimizer::{OPTIMIZERS, Use, optimizer};
 use crate::penalty::Penalty;
 use crate::registry::{self, Parameter, Part};
@@ -285,7 +285,8 @@ fn bug(_: impl std::fmt::Display) -> PyErr {
 /// NumPy's own permutation, so that the generator is left as NumPy would leave it.
 fn permutation(rng: &Py<PyAny>, n: usize, order: &mut Vec<usize>) -> PyResult<()> {
     Python::attach(|py| {
-        let drawn: PyReadonlyArray1<i64> = rng.bind(py).call_method1("permutation", (n,))?.extract()?;
+        let drawn = rng.bind(py).call_method1("permutation", (n,))?;
+        let drawn: PyReadonlyArray1<i64> = drawn.call_method1("astype", ("int64",))?.extract()?; // int32 on some systems
         order.clear();
         order.extend(drawn.as_slice()?.iter().map(|&i| i as usize));
         Ok(())
@@ -295,7 +296,8 @@ fn permutation(rng: &Py<PyAny>, n: usize, order: &mut Vec<usize>) -> PyResult<()
 fn shuffle(value: &Bound<PyAny>) -> PyResult<Shuffle> {
     match value.cast::<PyBool>() {
         Ok(every) => Ok(if every.is_true() { Shuffle::EveryEpoch } else { Shuffle::No }),
-        Err(_) => Ok(Shuffle::Once),
+        Err(_) if value.extract::<&str>()? == "once" => Ok(Shuffle::Once),
+        Err(_) => Err(bug("shuffle")),
     }
 }
 
@@ -305,7 +307,8 @@ fn record(value: &Bound<PyAny>) -> PyResult<Record> {
     }
     match value.extract::<u64>() {
         Ok(every) => Ok(Record::Steps(every)),
-        Err(_) => Ok(Record::Epochs),
+        Err(_) if value.extract::<&str>()? == "epoch" => Ok(Record::Epochs),
+        Err(_) => Err(bug("record")),
     }
 }
 
@@ -326,9 +329,11 @@ fn loss_and_gradient<'py>(
     arrays.with(|problem| {
         let objective = Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept: true };
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
-        let (value, grad) = released(py, &Failure::default(), || {
-            let (mut grad, mut scratch, mut alone) = (vec![0.0; theta.len()], Scratch::default(), Alone);
-            let mut watch = Watch::new(&mut alone);
+        let failure = Failure::default();
+        let (value, grad) = released(py, &failure, || {
+            let (mut grad, mut scratch) = (vec![0.0; theta.len()], Scratch::default());
+            let mut outside = Outside { callback: None, failure: &failure, d: problem.rows.d() };
+            let mut watch = Watch::new(&mut outside);
             let all: Pick = objective.all();
             let sum = objective.gradient(&all, &theta, &mut grad, &mut scratch, &mut watch)?;
             Ok((objective.reduce(sum, all.len()) + objective.penalty(&theta), grad))
@@ -351,7 +356,11 @@ impl Function for Supplied<'_> {
         let answer = (|| {
             let x = PyArray1::from_slice(self.gradient.py(), x);
             let answer: PyReadonlyArray1<f64> = self.gradient.call1((x,))?.extract()?;
-            grad.copy_from_slice(answer.as_slice()?);
+            let answer = answer.as_slice()?;
+            if answer.len() != grad.len() {
+                return Err(bug("a gradient of another length"));
+            }
+            grad.copy_from_slice(answer);
             Ok(())
         })();
         self.failure.hold(answer)
@@ -384,8 +393,12 @@ fn gradient_descent<'py>(
         (config.getattr("lr")?.extract()?, config.getattr("steps")?.extract()?, config.getattr("tol")?.extract()?);
     let failure = Failure::default();
     let mut supplied = Supplied { gradient, fun, failure: &failure };
-    let path = descend(&mut supplied, x0.as_slice()?, &mut *rule, &*rate, numbers)
-        .map_err(|error| failure.take().unwrap_or_else(|| raise(error)))?;
+    let start = x0.as_slice()?;
+    let walk = AssertUnwindSafe(|| descend(&mut supplied, start, &mut *rule, &*rate, numbers));
+    let path = match catch_unwind(walk) {
+        Ok(path) => path.map_err(|error| failure.take().unwrap_or_else(|| raise(error)))?,
+        Err(_) => return Err(bug("a panic")),
+    };
     let x = shaped2(path.steps as usize + 1, x0.len(), path.x)?;
     Ok((x.into_pyarray(py), path.fun.into_pyarray(py), path.status.name()))
 }
@@ -433,7 +446,8 @@ fn choose<'py>(
     let values = match family {
         "loss" => resolve(py, family, LOSSES, name, &given),
         "optimizer" => resolve(py, family, OPTIMIZERS, name, &given),
-        _ => resolve(py, family, SCHEDULES, name, &given),
+        "schedule" => resolve(py, family, SCHEDULES, name, &given),
+        _ => return Err(bug("family")),
     };
     Ok((name.to_string(), values?))
 }

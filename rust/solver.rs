@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
         if !self.bounds.hold(self.loss) {
             return Ok(Status::Diverged);
         }
-        if self.grad_norm <= small {
+        if self.grad_norm <= small && small.is_finite() {
             return Ok(Status::Converged);
         }
         while self.epochs < self.config.epochs {
@@ -160,14 +160,14 @@ impl<'a> Run<'a> {
             }
             self.keep_best(val_loss.unwrap_or(self.loss));
             let settled = val_loss.is_some_and(|loss| plateau.as_mut().is_some_and(|plateau| plateau.reached(loss)));
-            if settled || self.grad_norm <= small {
+            if settled || (self.grad_norm <= small && small.is_finite()) {
                 return Ok(Status::Converged);
             }
             if stop {
                 return Ok(Status::Stopped);
             }
         }
-        Ok(if self.bounds.above_start(self.loss) { Status::Diverged } else { Status::MaxEpochs })
+        Ok(Status::MaxEpochs)
     }
 
     /// Many steps an epoch, each along the gradient of a few rows.
@@ -180,13 +180,14 @@ impl<'a> Run<'a> {
         while self.epochs < self.config.epochs {
             let (mut seen, mut sum, mut penalty) = (0, 0.0, 0.0);
             for batch in sampler.epoch()? {
-                let batch_sum = self.gradient(&batch)?;
+                let (batch_sum, batch_penalty) = self.gradient(&batch)?;
                 if !self.loss.is_finite() {
+                    self.measure();
                     return Ok(Status::Diverged);
                 }
                 seen += batch.len();
                 sum += batch_sum;
-                penalty += batch.len() as f64 * self.objective.penalty(&self.theta);
+                penalty += batch.len() as f64 * batch_penalty;
                 let wanted = self.config.record.wants_step(self.steps + 1);
                 if wanted || seen == n {
                     self.measure();
@@ -224,7 +225,9 @@ impl<'a> Run<'a> {
             self.report(shown, val_loss, true, false)?;
         }
         let mut loss = if self.config.batch_size.is_none() { self.loss } else { self.exact(&self.theta.clone())? };
-        if !self.bounds.hold(loss) || (status != Status::Stopped && self.bounds.far_above(loss)) {
+        let full_batch = self.config.batch_size.is_none();
+        let worse = if full_batch { self.bounds.above_start(loss) } else { self.bounds.far_above(loss) };
+        if worse || !self.bounds.hold(loss) {
             status = Status::Diverged;
         }
         let chosen = match self.tail.mean() {
@@ -236,18 +239,19 @@ impl<'a> Run<'a> {
             loss = self.exact(&theta)?;
             self.theta = theta;
         }
-        if status == Status::Diverged && !(loss <= self.first.1) {
+        if status == Status::Diverged && (loss.is_nan() || loss > self.first.1) {
             (self.theta, loss) = self.first.clone();
         }
         let Run { theta, epochs, steps, history, .. } = self;
         Ok(Solution { theta, loss, status, epochs, steps, history })
     }
 
-    /// Sets `grad` and `loss` to those of `batch`, penalty included; returns the sum of `s_i loss_i` over its rows.
-    fn gradient(&mut self, batch: &Pick) -> Result<f64, Error> {
+    /// Sets `grad` and `loss` to those of `batch`, penalty included; returns the sum of `s_i loss_i`, and the penalty.
+    fn gradient(&mut self, batch: &Pick) -> Result<(f64, f64), Error> {
         let sum = self.objective.gradient(batch, &self.theta, &mut self.grad, &mut self.scratch, &mut self.watch)?;
-        self.loss = self.objective.reduce(sum, batch.len()) + self.objective.penalty(&self.theta);
-        Ok(sum)
+        let penalty = self.objective.penalty(&self.theta);
+        self.loss = self.objective.reduce(sum, batch.len()) + penalty;
+        Ok((sum, penalty))
     }
 
     /// Takes the gradient where the update rule wants it, if that is not where the run stands.

@@ -231,7 +231,7 @@ def test_refused_values(run: Run, words: list[str], sentence: str) -> None:
         (["fit", "points", *SHORT, "--loss", "huber:delta"], "must be NAME or NAME:KEY=NUMBER,..., got 'huber:delta'"),
         (["fit", "points", *SHORT, "--init", "normal:-1"], "must be zeros or normal:STD with STD >= 0"),
         (["fit", "points", *SHORT, "--init", "ones"], "must be zeros or normal:STD with STD >= 0, got 'ones'"),
-        (["fit", "points", *SHORT, "--record", "x"], "must be epoch, step, none or a number, got 'x'"),
+        (["fit", "points", *SHORT, "--record", "x"], "must be epoch, step, none or an integer, got 'x'"),
         (["fit", "points", *SHORT, "--rng", "-1"], "must be an integer >= 0, got '-1'"),
     ],
 )

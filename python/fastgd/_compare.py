@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fastgd._fit import fit
+from fastgd._fit import DivergenceWarning, fit
+from fastgd._parts import loss_and_gradient
 from fastgd.result import FitResult
 
 
@@ -21,8 +23,9 @@ class Comparison:
     Attributes
     ----------
     max_difference : float
-        The largest difference along the whole path, over coef, intercept, the losses and grad_norm, each relative to
-        the largest magnitude that its column of the history reaches. With `record=None`, of the results alone.
+        The largest difference along the whole path, over the columns coef (all coefficients), intercept, the losses and
+        grad_norm, each relative to the largest magnitude that it reaches; less than rounding counts as none. Infinite
+        where the two took other steps. With `record=None`, of the results alone.
     seconds, reference_seconds : float
         Time of the whole call, each.
     ratio : float
@@ -80,11 +83,14 @@ def compare(X: Any, y: Any, **fit_options: Any) -> Comparison:
 
     rng = generator(fit_options.pop("rng", None))
     twin = copy.deepcopy(rng)
-    (result, seconds), (second, reference_seconds) = (
-        _timed(run, X, y, rng=source, **fit_options) for run, source in ((fit, rng), (reference.fit, twin))
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DivergenceWarning)  # said once, below
+        result, seconds = _timed(fit, X, y, rng=rng, **fit_options)
+        second, reference_seconds = _timed(reference.fit, X, y, rng=twin, **fit_options)
+    if result.status == "diverged":
+        warnings.warn(result.message, DivergenceWarning, stacklevel=2)
     return Comparison(
-        max_difference=_difference(result, second),
+        max_difference=_difference(result, second, _at_zero(X, y, result, fit_options.get("sample_weight"))),
         seconds=seconds,
         reference_seconds=reference_seconds,
         ratio=reference_seconds / seconds,
@@ -99,17 +105,31 @@ def _timed(run: Callable[..., FitResult], *args: Any, **options: Any) -> tuple[F
     return result, time.perf_counter() - began
 
 
-def _difference(one: FitResult, other: FitResult) -> float:
-    if one.status != other.status or len(one.history) != len(other.history):
+def _at_zero(X: Any, y: Any, result: FitResult, sample_weight: Any) -> dict[str, float]:
+    """Loss and length of the gradient at zero coefficients: what rounding in later ones is to be measured by."""
+    options = {name: result.options[name] for name in ("loss", "l1", "l2")}
+    zero = 0 * np.nan_to_num(result.coef)
+    loss, grad, grad_b = loss_and_gradient(X, y, zero, **options, sample_weight=sample_weight)
+    return {"loss": loss, "grad_norm": float(np.hypot(np.linalg.norm(grad), np.linalg.norm(grad_b)))}
+
+
+def _difference(one: FitResult, other: FitResult, at_zero: dict[str, float]) -> float:
+    counts = [
+        (r.status, r.n_epochs, r.n_steps, r.history.epoch.tolist(), r.history.step.tolist()) for r in (one, other)
+    ]
+    if counts[0] != counts[1]:
         return np.inf
-    pairs = [(one.loss, other.loss)]
-    names = ["loss", "grad_norm", "lr"] + ["val_loss"] * (one.history.val_loss is not None)
-    pairs += [(getattr(one.history, name), getattr(other.history, name)) for name in names]
-    parameters = [(one.coef, other.coef), (one.intercept, other.intercept)]
-    parameters += [(getattr(one.history, name), getattr(other.history, name)) for name in ("coef", "intercept")]
+    eps = np.finfo(np.float64).eps
+    noise = {name: 4 * eps * value for name, value in at_zero.items()}
     # an intercept that hovers about 0 by the rounding of the coefficients is no difference
-    noise = np.finfo(np.float64).eps * max(_magnitude(b) for _, b in parameters)
-    return max([_relative(a, b, 0.0) for a, b in pairs] + [_relative(a, b, noise) for a, b in parameters])
+    parameters = (other.coef, other.intercept, other.history.coef, other.history.intercept)
+    noise |= dict.fromkeys(("coef", "intercept"), eps * max(map(_magnitude, parameters)))
+    found = [_relative(getattr(one, name), getattr(other, name), noise[name]) for name in ("coef", "intercept", "loss")]
+    for name in ("coef", "intercept", "loss", "grad_norm", "lr", "val_loss"):
+        a, b = getattr(one.history, name), getattr(other.history, name)
+        if a is not None:
+            found.append(_relative(a, b, noise.get(name, 0.0)))
+    return max(found)
 
 
 def _relative(a: Any, b: Any, noise: float) -> float:

@@ -25,7 +25,7 @@ def save(result: FitResult, path: str | os.PathLike[str]) -> None:
     columns = {name: getattr(result.history, name) for name in result.history.__dataclass_fields__}
     fields = {name: getattr(result, name) for name in result.__dataclass_fields__ if name not in ("history", "options")}
     facts = {"format": _FORMAT, "version": _VERSION, "fastgd": __version__}
-    text = json.dumps(facts | _plain(fields | {"options": result.options, "history": columns}), allow_nan=False)
+    text = json.dumps(facts | plain(fields | {"options": result.options, "history": columns}), allow_nan=False)
     temporary = f"{os.fspath(path)}.{os.getpid()}.part"
     try:
         with open(temporary, "w", encoding="utf-8") as file:
@@ -78,14 +78,14 @@ def _refuse(word: str) -> float:
     raise ValueError(f"{word} is no number of JSON")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON can hold: floats that are not finite become strings."""
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

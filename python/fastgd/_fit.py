@@ -127,7 +127,7 @@ def fit(
     X : array-like, shape (n, d), or (n,) for one feature
         Never written to. float32 rows are read as they are; all arithmetic is float64.
     y : array-like, shape (n,) or (n, K)
-        With K columns, K models are fitted at once; `coef` is then (K, d).
+        With K columns, K models are fitted at once and their losses summed; `coef` is then (K, d).
     loss : str or (str, dict), default "mse"
         A name of `fastgd.losses()`. "mse" is (raw - y)^2 averaged over rows, "half_mse" half of that, "sse" the sum
         over rows. A rate only means something together with one of them.
@@ -136,16 +136,19 @@ def fit(
     epochs : int
         At most so many passes over the rows.
     batch_size : int or None, default None
-        Rows a step: None all (gradient descent), 1 single rows (stochastic), else mini-batches. A short last batch is
-        averaged over its own rows.
+        Rows a step: None all (gradient descent), 1 single rows (stochastic), else mini-batches. A batch's loss is the
+        mean over its own rows, however few, of s_i / mean(s) times theirs, mean(s) being that of all rows; with "sse"
+        the sum of s_i times theirs. Each step takes the whole penalty, as PyTorch's do: with "sse" it weighs more
+        beside a few rows than beside all.
     shuffle : {True, "once", False}, default True
         A fresh permutation each epoch, one for all, or none. A permutation is exactly `rng.permutation(n)`; full batch
         draws none.
     optimizer, schedule : str or (str, dict)
         Names of `fastgd.optimizers()` and `fastgd.schedules()`.
     l1, l2 : float, default 0
-        Penalties on the coefficients, never on the intercept. l1 is a proximal step of length `lr` after each update
-        (Parikh and Boyd, "Proximal Algorithms", 2014, section 4.2).
+        Penalties on the coefficients, never on the intercept. l1 is a proximal step after each update (Parikh and Boyd,
+        "Proximal Algorithms", 2014, section 4.2), as long as the rule's steady gain: `lr` for sgd, lr/(1 - beta) for
+        momentum, per coordinate lr/(sqrt(v) + eps) for the adaptive rules; so all rules end in one minimum.
     fit_intercept : bool, default True
     init : "zeros", ("normal", std), (coef, intercept) or FitResult
         The start; ("normal", std) draws `rng.normal(0, std, coef.shape)` and leaves the intercept 0.
@@ -159,13 +162,14 @@ def fit(
         "Acceleration of Stochastic Approximation by Averaging", 1992). The history holds the iterates themselves.
     tol : float or None, default None
         None runs all epochs. Full batch: converged when the gradient is at most `tol` times as long as at zero
-        coefficients. Batched, or with validation rows: when the epoch's (validation) loss is not below
-        best - tol |best| for `patience` epochs in a row.
+        coefficients (so never, but by luck, where that is 0). Batched, or with validation rows: when the epoch's
+        (validation) loss is not below best - tol |best| for `patience` epochs in a row.
     patience : int, default 5
     record : {"epoch", "step"}, int or None, default "epoch"
         What `history` keeps: every epoch, every update, every k-th update, nothing.
     exact_loss : bool, default False
         Batched: record the exact objective instead of the loss that comes for free (a pass over all rows each time).
+        When a run stops does not depend on what is recorded.
     rng : None, int, SeedSequence, BitGenerator or Generator
         As for `numpy.random.default_rng`. A Generator is advanced by just what is used.
     callback : callable, optional
@@ -178,8 +182,9 @@ def fit(
     Warns
     -----
     DivergenceWarning
-        If something became infinite, the objective grew a million-fold, or a full-batch run ended above its start.
-        The message says why. `coef` is then that of the best epoch.
+        If something became infinite, the objective grew a million-fold, a full-batch run ended above its start, or a
+        run in batches ended ten times above both its start and the objective at zero. The message says why. `coef` is
+        then that of the best epoch, or the start.
 
     Raises
     ------

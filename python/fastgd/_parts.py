@@ -178,7 +178,7 @@ def batches(n: int, batch_size: int | None, *, shuffle: bool | str = True, rng: 
     size = n if batch_size is None else _door.integer(batch_size, "batch_size")
     drawn = None if rng is None else _door.generator(rng)
     if size >= n or not shuffle:
-        order = np.arange(n)
+        order = np.arange(n, dtype=np.int64)
     else:
-        order = (np.random.default_rng() if drawn is None else drawn).permutation(n)
+        order = (np.random.default_rng() if drawn is None else drawn).permutation(n).astype(np.int64, copy=False)
     return [order[at : at + size] for at in range(0, n, size)]

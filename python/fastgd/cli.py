@@ -21,7 +21,7 @@ import numpy as np
 
 import fastgd
 from fastgd import _core
-from fastgd.report import GET_PLOT, as_json, facts, picture, summary, title
+from fastgd.report import GET_PLOT, as_json, facts, named, picture, summary, title
 from fastgd.result import FitResult
 from fastgd.table import ColumnError, Table, TableError, read
 
@@ -130,7 +130,7 @@ def _words(number: Callable[[str], Any] | None = None, **words: Any) -> Callable
         try:
             return words[text] if text in words or number is None else number(text)
         except (KeyError, ValueError):
-            accepted = [*words, "a number"] if number else list(words)
+            accepted = [*words, "an integer" if number is int else "a number"] if number else list(words)
             raise argparse.ArgumentTypeError(
                 f"must be {', '.join(accepted[:-1])} or {accepted[-1]}, got {text!r}"
             ) from None
@@ -230,7 +230,7 @@ def _run(run: Callable[..., Any], table: Table, args: argparse.Namespace) -> Any
             warnings.simplefilter("ignore", fastgd.DivergenceWarning)  # said on standard error at the end
             return run(table.X, table.y, **options)
     except (TypeError, ValueError) as error:
-        message = _named(str(error), table)
+        message = named(str(error), table)
         if message.startswith("y must be") and (row := re.search(r" in row (\d+)$", message)):
             where = f"{table.source}, line {table.lines[int(row[1])]}"
             raise CommandError(f"{where}: target {table.target!r}{message[1 : row.start()]}") from error
@@ -240,15 +240,12 @@ def _run(run: Callable[..., Any], table: Table, args: argparse.Namespace) -> Any
         raise CommandError(message, 1 if option in ("X", "y") else 2) from error
 
 
-def _named(message: str, table: Table) -> str:
-    """Columns of X by the names that they have in the file."""
-    return re.sub(r"column (\d+) of X", lambda found: f"column {table.features[int(found[1])]!r}", message)
-
-
 def _fit(args: argparse.Namespace) -> int:
     if args.plot:
         _check_picture(args.plot)
     table = _read(args)
+    if args.plot and len(table.features) > 1 and "record" in args and args.record is None:
+        raise CommandError("--plot needs a history for the loss curve: leave out --record none", 2)
     result = _run(fastgd.fit, table, args)
     best = _closed_form(table, result)
     print(as_json(facts(table, result, best)) if args.json else summary(table, result, best))
@@ -274,7 +271,7 @@ def _end(table: Table, result: FitResult) -> int:
     if result.status != "diverged":
         return 0
     print(end="", flush=True)  # the summary goes before what is wrong with it, in a pipe too
-    return _fail(f"{table.source}: {_named(result.message, table)}", 1)
+    return _fail(f"{table.source}: {named(result.message, table)}", 1)
 
 
 def _closed_form(table: Table, result: FitResult) -> FitResult | None:
@@ -346,9 +343,7 @@ def _save_picture(path: str, table: Table, result: FitResult) -> None:
             fastgd.plot.fit_line(table.X, table.y, result, ax=ax)
             x, y = (name.replace("$", r"\$") for name in (table.features[0], table.target))  # no formulas
             ax.set(xlabel=x, ylabel=y)
-        elif len(result.history):
-            fastgd.plot.loss_curve(result, ax=ax)
         else:
-            raise CommandError("--plot needs a history for the loss curve: leave out --record none", 2)
+            fastgd.plot.loss_curve(result, ax=ax)
 
     picture(path, draw)

@@ -35,7 +35,8 @@ class History:
     lr : ndarray, shape (records,)
         Rate of the last update; at the start, of the first.
     grad_norm : ndarray, shape (records,)
-        Euclidean length of the gradient, intercept included; batched, of the latest batch.
+        Euclidean length of the gradient, intercept included; batched, of the latest batch. With l1 that of
+        (w - prox(w - lr gradient)) / lr, which is 0 at the minimum.
     seconds : ndarray, shape (records,)
         Since the start of the run.
     val_loss : ndarray, shape (records,), or None
@@ -98,7 +99,7 @@ class History:
 
     def __repr__(self) -> str:
         if not len(self):
-            return "History: no records (record=None)"
+            return "History: no records"
         columns = ", ".join(name for name in self.__dataclass_fields__ if getattr(self, name) is not None)
         return (
             f"History: {len(self)} records, epochs {self.epoch[0]} to {self.epoch[-1]}, "

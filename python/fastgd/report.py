@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 import warnings
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgd._file import plain
 from fastgd.result import FitResult
 from fastgd.table import Table
 
@@ -20,13 +22,14 @@ GET_PLOT = "pip install 'fastgd[plot]'"
 
 def facts(table: Table, result: FitResult, best: FitResult | None) -> dict[str, Any]:
     exact = None if best is None else {name: getattr(best, name) for name in ("coef", "intercept", "loss")}
-    names = ("coef", "intercept", "loss", "status", "message", "n_epochs", "n_steps", "lr", "optimizer")
+    names = ("coef", "intercept", "loss", "status", "n_epochs", "n_steps", "lr", "optimizer")
     return {
         "file": table.source,
         "rows": len(table.y),
         "features": table.features,
         "target": table.target,
         **{name: getattr(result, name) for name in names},
+        "message": named(result.message, table),
         "loss_start": result.history.loss[0] if len(result.history) else None,
         "closed_form": exact,
         "options": result.options,
@@ -35,17 +38,12 @@ def facts(table: Table, result: FitResult, best: FitResult | None) -> dict[str, 
 
 def as_json(value: Any) -> str:
     """JSON with every float exact, and those that aren't finite as strings."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, (np.ndarray, np.generic)):
-            value = value.tolist()
-        if isinstance(value, dict):
-            return {key: plain(entry) for key, entry in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(entry) for entry in value]
-        return str(value) if isinstance(value, float) and not np.isfinite(value) else value
-
     return json.dumps(plain(value), allow_nan=False)
+
+
+def named(message: str, table: Table) -> str:
+    """Columns of X by the names that they have in the file."""
+    return re.sub(r"column (\d+) of X", lambda found: f"column {table.features[int(found[1])]!r}", message)
 
 
 def title(table: Table) -> str:
@@ -79,7 +77,10 @@ def summary(table: Table, result: FitResult, best: FitResult | None) -> str:
         said.append("Diverged: shown is the best epoch.")
     else:
         said.append(f"{result.message[0].upper()}{result.message[1:]}.")
-        if best is not None and best.loss > 0:
+        rounding = 1e-20 * np.mean(table.y**2)
+        if best is not None and best.loss <= rounding:
+            said.append("The closed form's loss is 0 but for rounding.")
+        elif best is not None:
             said.append(f"The loss {_beside(result.loss / best.loss)} that of the closed form.")
     return "\n".join([title(table), "", *lines, "", *textwrap.wrap(" ".join(said), 98)])
 

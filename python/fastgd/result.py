@@ -25,7 +25,7 @@ class FitResult:
     coef : ndarray, shape (d,), or (K, d) when y was two-dimensional
     intercept : float, or ndarray of shape (K,)
     loss : float
-        The objective over all rows at `coef` and `intercept`, penalty included.
+        The objective over all rows at `coef` and `intercept`, penalty included; of K outputs the sum.
     status : {"converged", "max_epochs", "diverged", "stopped"}
     message : str
         The status in a sentence.
@@ -126,5 +126,6 @@ class FitResult:
         if self.engine != "closed_form":
             size = self.options.get("batch_size")
             batch = "full batch" if size is None else "single rows" if size == 1 else f"batches of {size} rows"
-            lines.append(f"  by         {self.optimizer}, lr {self.lr:g}, {batch}, {self.n_steps} steps")
+            steps = f"{self.n_steps} step{'' if self.n_steps == 1 else 's'}"
+            lines.append(f"  by         {self.optimizer}, lr {self.lr:g}, {batch}, {steps}")
         return "\n".join(lines)

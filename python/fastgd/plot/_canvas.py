@@ -43,7 +43,7 @@ LARGEST = 1e250
 Key = tuple[int | None, int | str]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Display:
     """What was drawn, and where.
 
@@ -58,6 +58,10 @@ class Display:
     ax_: Axes
     figure_: Figure | SubFigure
     lines_: list[Line2D]
+
+    def __repr__(self) -> str:
+        lines = count(len(self.lines_), "line")
+        return f"{type(self).__name__}: {lines} against {self.ax_.get_xlabel() or 'x'}, in ax_ and figure_"
 
 
 def axes_for(ax: Any) -> Axes:

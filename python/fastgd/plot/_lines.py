@@ -52,7 +52,7 @@ class LossCurve(Display):
     """Of `loss_curve`; `lines_` are the curve, and that of the validation rows if there were any."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FitLine(Display):
     """Of `fit_line`; `lines_` are those of the rounds, then the fitted one, for each output; `points_` the data."""
 
@@ -156,6 +156,8 @@ def fit_line(X: Any, y: Any, result: FitResult, rounds: Iterable[int] | None = N
     records = [] if rounds is None else _records(result, rounds)
     axes = axes_for(ax)
     x, ends = rows[:, 0].astype(np.float64), np.array([rows.min(), rows.max()], dtype=np.float64)
+    if ends[0] == ends[1]:
+        ends = ends + np.array([-0.5, 0.5]) * (abs(ends[0]) or 1.0)
     outputs: list[int | None] = [None] if targets.ndim == 1 else list(range(targets.shape[1]))
     some = np.unique(np.linspace(0, len(x) - 1, 5000).astype(np.intp))
     points, lines = [], []
@@ -179,6 +181,8 @@ def fit_line(X: Any, y: Any, result: FitResult, rounds: Iterable[int] | None = N
     if (outside := np.abs(reach - low - span / 2) > 2 * span).any():  # wild lines must not flatten the data
         inside = np.append(reach[~outside & np.isfinite(reach)], [low, low + span])
         axes.set_ylim(inside.min() - span / 4, inside.max() + span / 4)
+        if outside[-2:].all() and result.status != "diverged":
+            note(axes, "the fitted line lies outside: is X in the units of the fit?", 0.97, 0.05)
     if len(lines) <= _NAMED:
         rising = np.mean(np.ravel(result.coef)) >= 0
         axes.legend(loc="upper left" if rising else "upper right", **LEGEND)

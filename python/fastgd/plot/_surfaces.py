@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 _CLIMB = 10.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LossSurface(Display):
     """Of `loss_surface`; `lines_` are the path, its start, its end if it lies inside, and the minimum if known."""
 
     contour_: QuadContourSet
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Descent(Display):
     """Of `descent`; `lines_` are the path, its start, its end if it lies inside, and in one dimension the curve."""
 
@@ -309,5 +309,7 @@ def _inside(heights: Array) -> tuple[int, int]:
 
 def _around(values: Array, margin: float) -> tuple[float, float]:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    span = high - low or abs(high) or 1.0
+    span = high - low
+    if span <= 1e-6 * max(abs(low), abs(high)):  # a point: a picture about it as large as its numbers
+        span = max(abs(low), abs(high)) or 1.0
     return low - margin * span, high + margin * span

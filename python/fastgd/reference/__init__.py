@@ -13,8 +13,10 @@ it checks requests as `fastgd.fit` does, and puts answers into the same shape.
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import fastgd
 from fastgd._descent import Path, walk
@@ -27,11 +29,30 @@ from fastgd.result import FitResult
 
 __all__ = ["fit", "gradient_descent", "losses", "optimizers", "schedules"]
 
-_fit_signature = inspect.signature(fastgd.fit)
-_gradient_descent_signature = inspect.signature(fastgd.gradient_descent)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def fit(*args: Any, **options: Any) -> FitResult:
+def _like(engine: Callable[P, R]) -> Callable[[Callable[[dict[str, Any]], R]], Callable[P, R]]:
+    """With the arguments and defaults of the engine's function: they have one home."""
+    signature = inspect.signature(engine)
+
+    def decorate(work: Callable[[dict[str, Any]], R]) -> Callable[P, R]:
+        @functools.wraps(work)
+        def call(*args: P.args, **options: P.kwargs) -> R:
+            request = signature.bind(*args, **options)
+            request.apply_defaults()
+            return work(request.arguments)
+
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        call.__annotations__ = engine.__annotations__
+        return call
+
+    return decorate
+
+
+@_like(fastgd.fit)
+def fit(request: dict[str, Any]) -> FitResult:
     """`fastgd.fit` in plain NumPy: same arguments, same rows in the same order, same result to rounding.
 
     Examples
@@ -40,12 +61,11 @@ def fit(*args: Any, **options: Any) -> FitResult:
     >>> fastgd.reference.fit([1.0, 2.0], [2.0, 4.0], lr=0.1, epochs=2).n_steps
     2
     """
-    request = _fit_signature.bind(*args, **options)
-    request.apply_defaults()
-    return run(solve, **request.arguments)
+    return run(solve, **request)
 
 
-def gradient_descent(*args: Any, **options: Any) -> Path:
+@_like(fastgd.gradient_descent)
+def gradient_descent(request: dict[str, Any]) -> Path:
     """`fastgd.gradient_descent` in plain NumPy.
 
     Examples
@@ -54,10 +74,4 @@ def gradient_descent(*args: Any, **options: Any) -> Path:
     >>> fastgd.reference.gradient_descent(lambda x: 2 * x, 5.0, lr=1.0, steps=2).x
     array([ 5., -5.,  5.])
     """
-    request = _gradient_descent_signature.bind(*args, **options)
-    request.apply_defaults()
-    return walk(descend, **request.arguments)
-
-
-fit.__signature__ = _fit_signature  # type: ignore[attr-defined]
-gradient_descent.__signature__ = _gradient_descent_signature  # type: ignore[attr-defined]
+    return walk(descend, **request)

@@ -63,13 +63,20 @@ class Objective:
     def gradient_norm(self, theta: Array, gradient: Array, rate: float) -> float:
         """Length of the gradient; with l1 of (w - prox(w - rate gradient)) / rate, zero exactly at the minimum.
 
-        At rate 0 its limit, the smallest subgradient.
+        The mapping is worked out without its subtraction, which would lose small steps to rounding.
         """
         if self.penalty.l1:
-            w, g = theta[:, :-1], gradient[:, :-1]
-            if rate > 0:
-                g = (w - self.penalty.prox(w - rate * g, rate)) / rate
-            else:
-                g = np.where(w == 0, self.penalty.prox(g, 1.0), g + self.penalty.l1 * np.sign(w))
+            l1, w, g = self.penalty.l1, theta[:, :-1], gradient[:, :-1]
+            moved = w - rate * g
+            still = w / rate if rate > 0 else self.penalty.prox(g, 1.0)
+            g = np.where(np.abs(moved) > rate * l1, g + l1 * np.sign(moved), still)
             gradient = np.column_stack([g, gradient[:, -1]])
-        return float(np.sqrt((gradient**2).sum()))
+        return norm(gradient)
+
+
+def norm(values: Array) -> float:
+    """Euclidean length, where the squares overflow or vanish too."""
+    largest = float(np.abs(values).max())
+    if largest == 0 or not np.isfinite(largest):
+        return largest
+    return largest * float(np.sqrt(((values / largest) ** 2).sum()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ class Sampler:
     n: int
     size: int
     shuffle: bool | str
-    rng: np.random.Generator | None
+    rng: Any
     order: NDArray[np.int64] | None = None
 
     def epoch(self) -> Iterator[NDArray[np.int64]]:
@@ -26,7 +27,7 @@ class Sampler:
             draw = bool(self.shuffle)
         else:
             draw = self.shuffle is True
-        if draw and self.rng is not None:
+        if draw:
             self.order = self.rng.permutation(self.n)
         for at in range(0, self.n, self.size):
             yield self.order[at : at + self.size]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .loss import losses
-from .objective import Objective
+from .objective import Objective, norm
 from .optimizer import optimizers
 from .penalty import Penalty
 from .sampler import Sampler
@@ -80,7 +80,7 @@ class Run:
         small = self.config.tol * self.gradient_norm_at_zero() if by_gradient else -np.inf
         if not self.bounds.hold(self.loss):
             return "diverged"
-        if self.gradient_norm <= small:
+        if self.gradient_norm <= small < np.inf:
             return "converged"
         while self.epochs < self.config.epochs:
             ahead = self.optimizer.look_ahead(self.theta)
@@ -98,11 +98,11 @@ class Run:
                 return "diverged"
             self.keep_best(self.loss if val_loss is None else val_loss)
             settled = plateau is not None and val_loss is not None and plateau.reached(val_loss)
-            if settled or self.gradient_norm <= small:
+            if settled or self.gradient_norm <= small < np.inf:
                 return "converged"
             if stop:
                 return "stopped"
-        return "diverged" if self.bounds.above_start(self.loss) else "max_epochs"
+        return "max_epochs"
 
     def batches(self) -> str:
         """Many steps an epoch, each along the gradient of a few rows."""
@@ -116,6 +116,7 @@ class Run:
             for batch in sampler.epoch():
                 penalty = self.evaluate(batch)
                 if not np.isfinite(self.loss):
+                    self.measure()
                     return "diverged"
                 seen += len(batch)
                 share = len(batch) / n
@@ -150,7 +151,9 @@ class Run:
         if self.records and self.records[-1][1] != self.steps:
             self.record(self.exact_or(self.loss), self.validate())
         loss = self.objective.value(self.theta)
-        if not self.bounds.hold(loss) or (status != "stopped" and self.bounds.far_above(loss)):
+        full_batch = self.config.batch_size is None
+        worse = self.bounds.above_start(loss) if full_batch else self.bounds.far_above(loss)
+        if worse or not self.bounds.hold(loss):
             status = "diverged"
         if status == "diverged":
             self.theta = self.best[1]
@@ -251,7 +254,7 @@ def descend(gradient: Any, fun: Any, config: Any) -> tuple[Array, Array, str]:
         return np.array(path), np.array(values, dtype=np.float64), "diverged"
     while steps < config.steps or config.tol is not None:
         g = gradient(optimizer.look_ahead(path[-1]).copy())
-        if config.tol is not None and np.sqrt((g**2).sum()) <= config.tol:
+        if config.tol is not None and norm(g) <= config.tol:
             status = "converged"
             break
         if steps == config.steps:
