@@ -1,8 +1,9 @@
 # make run    builds fastgd and fits real data        make test   everything that must hold
 # make        fmt lint build test                     make help   the other targets
 
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+PYTHON = $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+export FASTGD_TEST_SEED ?= $(shell date +%Y%j)
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
@@ -10,6 +11,7 @@ say = @printf '\n== %s\n' "$(1)"
 
 .PHONY: all run test fmt lint build test-rust test-python test-package bench clean help cargo
 .DEFAULT_GOAL := all
+.NOTPARALLEL:
 
 all: fmt lint build test  ## fmt lint build test
 
@@ -40,7 +42,7 @@ test-rust: cargo  ## the engine alone, without Python
 	@cargo test -q
 
 test-python: $(VENV)/built $(VENV)/dev  ## tests, docstring and README examples
-	$(call say,Python tests)
+	$(call say,Python tests with FASTGD_TEST_SEED=$(FASTGD_TEST_SEED))
 	@$(BIN)/pytest
 
 test-package: cargo $(VENV)/built $(VENV)/dev  ## a wheel and an sdist, each into an empty environment with pip alone
@@ -67,17 +69,24 @@ cargo:
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { \
 		echo "make: rustfmt or clippy is missing; add them with: rustup component add rustfmt clippy" >&2; exit 1; }
 
+# Another PYTHON than the one that made .venv makes it anew.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell cat $(VENV)/made 2>/dev/null),$(PYTHON))
+.PHONY: $(VENV)/made
+endif
+endif
+
 # Each stamp is made once and again only when what it depends on changes.
 $(VENV)/made:
-	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "make: fastgd needs Python 3.11 or newer, and $(or $(PYTHON),no python3 here) is not;" \
 		"name one with: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(call say,a virtual environment in $(VENV) with $(PYTHON))
-	@$(PYTHON) -m venv --clear $(VENV) >/dev/null || { rm -rf $(VENV); \
+	@"$(PYTHON)" -m venv --clear $(VENV) >/dev/null || { rm -rf $(VENV); \
 		echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install -q --upgrade 'pip>=25.1' || { \
 		echo "make: pip could not be upgraded; is there a network?" >&2; exit 1; }
-	@touch $@
+	@echo "$(PYTHON)" >$@
 
 $(VENV)/built: $(SOURCES) | $(VENV)/made
 	$(call say,fastgd and what its pictures need; Rust in release)

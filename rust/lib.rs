@@ -1,10 +1,11 @@
 //! fastgd: linear models by gradient descent. This file is the map; every room says in its first line what it is.
 //!
 //! ```text
-//! error -> registry -> loss, penalty, optimizer, schedule      what a run is made of: a part is a formula and a row
-//! error -> data -> objective                                   what is minimised: mean loss over rows, plus penalty
-//! error -> observe, sampler, history, tail -> stop                   what surrounds it: batches, records, ends
-//! parts -> solver, descent -> py                                     the loop, and the door to Python
+//! error, kernels                                     what is wrong with a request; the passes over a row
+//!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
+//!   -> data, penalty -> objective                    what is minimised: mean loss over rows, plus penalty
+//!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
+//!        -> solver, descent -> py                    the loop, and the door to Python
 //! ```
 pub mod data;
 pub mod descent;

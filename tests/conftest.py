@@ -46,5 +46,5 @@ def fitting(optimizer: str, batch_size: int | None) -> bool:
 
 @pytest.fixture(params=range(3))
 def seed(request: pytest.FixtureRequest) -> int:
-    """Any seed must pass: a different one every day, reproducible by its number in the test's name."""
+    """Any seed must pass: `make test` sets and prints another FASTGD_TEST_SEED every day."""
     return int(request.param) + int(os.environ.get("FASTGD_TEST_SEED", "0"))

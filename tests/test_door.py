@@ -260,32 +260,55 @@ def test_extreme_magnitudes_end_in_a_status():
             assert fastgd.fit(X, Y * 1e300, lr=0.1, epochs=3).status == "diverged"
 
 
-@pytest.mark.parametrize("batch_size", [None, 1, 64])
-def test_ctrl_c_ends_a_run(batch_size):
-    rows = np.ones((200_000, 20))
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):  # the run would take hours
-        fastgd.fit(rows, rows[:, 0], lr=1e-6, epochs=10**6, batch_size=batch_size, record=None, shuffle=False)
+def in_a_process(code, *, interrupt=False):
+    """Run code that ends only if fastgd looks up; a hang is ended from outside."""
+    code = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + textwrap.dedent(code)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            first = child.stdout.readline()
+            if interrupt:
+                time.sleep(0.3)  # to be well inside the run; too early would do no harm
+                child.send_signal(signal.SIGINT)
+            rest, errors = child.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise
+    return first + rest, errors
+
+
+HOURS = "lr=1e-6, epochs=10**6, record=None, shuffle=False"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are others there")
+@pytest.mark.parametrize("options", ["batch_size=None", "batch_size=1", "batch_size=64"])
+def test_ctrl_c_ends_a_run(options):
+    code = f"""
+        import fastgd, numpy as np
+        rows = np.ones((200_000, 20))
+        print("running", flush=True)
+        try:
+            fastgd.fit(rows, rows[:, 0], {HOURS}, {options})
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    said, errors = in_a_process(code, interrupt=True)
+    assert said.split() == ["running", "interrupted"], errors
 
 
 def test_the_interpreter_is_released():
-    ticks = []
-    stop = threading.Event()
-
-    def tick():
-        while not stop.is_set():
-            ticks.append(time.perf_counter())
-            time.sleep(0.001)
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    rows = np.ones((100_000, 20))
-    before = len(ticks)
-    fastgd.fit(rows, rows[:, 0], lr=1e-6, epochs=50, record=None)
-    during = len(ticks) - before
-    stop.set()
-    thread.join()
-    assert during >= 3
+    code = f"""
+        import os, threading, fastgd, numpy as np
+        rows = np.ones((100_000, 20))
+        def alive():
+            print("alive", flush=True)
+            os._exit(0)
+        threading.Timer(0.2, alive).start()
+        fastgd.fit(rows, rows[:, 0], {HOURS})
+    """
+    said, errors = in_a_process(code)
+    assert said.split() == ["alive"], errors
 
 
 def test_eight_threads_at_once_give_the_same_bits():

@@ -57,6 +57,17 @@ def test_the_engine_never_leans_on_the_reference():
             assert not re.search(r"^\s*(from|import) .*\breference\b", path.read_text(), re.MULTILINE), path.name
 
 
+def test_the_maps_name_every_room():
+    readme, rust = (ROOT / "README.md").read_text(), (ROOT / "rust/lib.rs").read_text()
+    files = [*(ROOT / "rust").glob("*.rs"), *(ROOT / "python/fastgd").glob("*.py")]
+    for path in files:
+        assert path.stem in ("__init__", "__main__") or path.name in readme, f"README's map lacks {path.name}"
+    for room in ROOMS:
+        assert re.search(rf"//!.*\b{room}\b", rust), f"lib.rs's map lacks {room}"
+    for name in re.findall(r"\b\w+\.(?:rs|py)\b", readme[readme.index("## The map") :]):
+        assert any(path.name == name for path in files) or (ROOT / "python/fastgd/reference" / name).exists(), name
+
+
 def test_one_version():
     cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
     assert fastgd.__version__ == _core.__version__ == cargo
