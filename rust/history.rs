@@ -63,8 +63,56 @@ impl History {
         Ok(())
     }
 
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.step.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.step.is_empty()
+    }
+
+    /// Drops every second record; the first stays.
+    pub fn thin(&mut self, coefs: usize, outputs: usize) {
+        fn every_second<T: Copy>(column: &mut Vec<T>, width: usize) {
+            let kept: Vec<T> = column.chunks_exact(width).step_by(2).flatten().copied().collect();
+            *column = kept;
+        }
+        every_second(&mut self.epoch, 1);
+        every_second(&mut self.step, 1);
+        every_second(&mut self.coef, coefs);
+        every_second(&mut self.intercept, outputs);
+        for column in [&mut self.loss, &mut self.rate, &mut self.grad_norm, &mut self.seconds, &mut self.val_loss] {
+            every_second(column, 1);
+        }
+    }
+
     /// The update after which the last record was made.
     pub fn last_step(&self) -> Option<u64> {
         self.step.last().map(|&step| step as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_drops_every_second_record_of_every_column() {
+        let mut history = History::default();
+        for k in 0..5 {
+            let (coef, intercept) = ([k as f64, -(k as f64)], [10.0 * k as f64]);
+            let state =
+                State { epoch: k, step: k, loss: 0.5, coef: &coef, intercept: &intercept, rate: 0.1, grad_norm: 1.0 };
+            history.push(&state, None, 0.0, 1).unwrap();
+        }
+        history.thin(2, 1);
+        assert_eq!(history.epoch, [0, 2, 4]);
+        assert_eq!(history.coef, [0.0, 0.0, 2.0, -2.0, 4.0, -4.0]);
+        assert_eq!(
+            (history.intercept.as_slice(), history.len(), history.val_loss.len()),
+            (&[0.0, 20.0, 40.0][..], 3, 0)
+        );
     }
 }

@@ -18,7 +18,7 @@ pub struct Objective<'a> {
     pub problem: &'a Problem<'a>,
     pub loss: &'a dyn Loss,
     pub reduction: Reduction,
-    pub penalty: Penalty,
+    pub penalty: Penalty<'a>,
     pub fit_intercept: bool,
 }
 
@@ -167,7 +167,7 @@ mod tests {
                 problem: &problem,
                 loss: &*loss,
                 reduction: facts.reduction,
-                penalty: Penalty { l1: 0.0, l2: 0.7 },
+                penalty: Penalty { l1: 0.0, l2: 0.7, scale: &[] },
                 fit_intercept: true,
             };
             for batch in [objective.all(), Pick::at(&[7, 2, 2])] {

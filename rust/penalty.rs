@@ -2,22 +2,29 @@
 
 use crate::kernels::norm;
 
-/// Both penalties; 0 leaves one out.
+/// Both penalties; 0 leaves one out. Where coordinate j stands for `w_j / a_j`, `scale` holds the a_j of each feature, and
+/// the penalty is still that of w: `l1 a_j` and `l2 a_j^2`. An a_j of 0 frees a coordinate; empty is all ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Penalty {
+pub struct Penalty<'a> {
     pub l1: f64,
     pub l2: f64,
+    pub scale: &'a [f64],
 }
 
-impl Penalty {
+impl Penalty<'_> {
+    fn scale(&self, j: usize) -> f64 {
+        if self.scale.is_empty() { 1.0 } else { self.scale[j % self.scale.len()] }
+    }
+
     /// l1 |w|_1 + l2/2 |w|^2
     pub fn value(&self, w: &[f64]) -> f64 {
+        let scaled = || w.iter().enumerate().map(|(j, w)| w * self.scale(j));
         let mut value = 0.0;
         if self.l1 != 0.0 {
-            value += self.l1 * w.iter().map(|w| w.abs()).sum::<f64>();
+            value += self.l1 * scaled().map(f64::abs).sum::<f64>();
         }
         if self.l2 != 0.0 {
-            value += 0.5 * self.l2 * w.iter().map(|w| w * w).sum::<f64>();
+            value += 0.5 * self.l2 * scaled().map(|w| w * w).sum::<f64>();
         }
         value
     }
@@ -25,22 +32,22 @@ impl Penalty {
     /// Adds the gradient of the smooth part, `l2 w`.
     pub fn add_gradient(&self, w: &[f64], grad: &mut [f64]) {
         if self.l2 != 0.0 {
-            for (grad, w) in grad.iter_mut().zip(w) {
-                *grad += self.l2 * w;
+            for (j, (grad, w)) in grad.iter_mut().zip(w).enumerate() {
+                *grad += self.l2 * self.scale(j) * self.scale(j) * w;
             }
         }
     }
 
-    /// argmin_v |v - w|^2 / 2 + length l1 |v|_1 for one coordinate: toward zero by `length l1`, and no further.
-    fn shrink(&self, w: f64, length: f64) -> f64 {
-        w.signum() * (w.abs() - length * self.l1).max(0.0)
+    /// argmin_v |v - w|^2 / 2 + by |v|: toward zero by `by`, and no further.
+    fn shrink(w: f64, by: f64) -> f64 {
+        w.signum() * (w.abs() - by).max(0.0)
     }
 
     /// The proximal step of the l1 part, of length `length(j)` for coordinate j.
     pub fn prox(&self, w: &mut [f64], length: impl Fn(usize) -> f64) {
         if self.l1 != 0.0 {
             for (j, w) in w.iter_mut().enumerate() {
-                *w = self.shrink(*w, length(j));
+                *w = Self::shrink(*w, length(j) * self.l1 * self.scale(j));
             }
         }
     }
@@ -52,17 +59,23 @@ impl Penalty {
             return norm(grad.iter().copied());
         }
         norm(theta.iter().zip(grad).enumerate().map(|(j, (&w, &g))| {
-            let moved = w - rate * g;
             if j >= penalised {
-                g
-            } else if moved.abs() > rate * self.l1 {
-                g + self.l1 * moved.signum()
+                return g;
+            }
+            let (moved, l1) = (w - rate * g, self.l1 * self.scale(j));
+            if moved.abs() > rate * l1 {
+                g + l1 * moved.signum()
             } else if rate > 0.0 {
                 w / rate
             } else {
-                self.shrink(g, 1.0)
+                Self::shrink(g, l1)
             }
         }))
+    }
+
+    /// Euclidean length of the coordinates that are not free.
+    pub fn length(&self, w: &[f64]) -> f64 {
+        norm(w.iter().enumerate().map(|(j, &w)| if self.scale(j) == 0.0 { 0.0 } else { w }))
     }
 }
 
@@ -72,7 +85,7 @@ mod tests {
 
     #[test]
     fn prox_minimises_what_it_says() {
-        let penalty = Penalty { l1: 0.7, l2: 0.0 };
+        let penalty = Penalty { l1: 0.7, l2: 0.0, scale: &[] };
         for w in [-2.0, -0.3, 0.0, 0.2, 1.5] {
             let mut moved = [w];
             penalty.prox(&mut moved, |_| 0.5);
@@ -85,7 +98,7 @@ mod tests {
 
     #[test]
     fn gradient_is_the_derivative_of_the_smooth_part() {
-        let penalty = Penalty { l1: 0.0, l2: 0.3 };
+        let penalty = Penalty { l1: 0.0, l2: 0.3, scale: &[] };
         let mut grad = [1.0, 1.0];
         penalty.add_gradient(&[2.0, -4.0], &mut grad);
         assert_eq!(grad, [1.0 + 0.3 * 2.0, 1.0 - 0.3 * 4.0]);
@@ -94,14 +107,30 @@ mod tests {
 
     #[test]
     fn norm_is_plain_without_l1_and_zero_where_l1_holds_a_coordinate() {
-        let plain = Penalty { l1: 0.0, l2: 1.0 };
+        let plain = Penalty { l1: 0.0, l2: 1.0, scale: &[] };
         assert_eq!(plain.gradient_norm(&[1.0, 2.0], &[3.0, 4.0], 1, 0.1), 5.0);
-        let held = Penalty { l1: 1.0, l2: 0.0 };
+        let held = Penalty { l1: 1.0, l2: 0.0, scale: &[] };
         assert_eq!(held.gradient_norm(&[0.0, 2.0], &[0.9, 4.0], 1, 0.1), 4.0);
         assert!((held.gradient_norm(&[1.0], &[3.0], 1, 1e-20) - 4.0).abs() <= 1e-15, "no cancellation");
         for (w, g) in [(0.0, 3.0), (0.0, -3.0), (0.0, 0.5), (2.0, 0.7), (-2.0, 0.7)] {
             let norm = |rate| held.gradient_norm(&[w], &[g], 1, rate);
             assert!((norm(0.0) - norm(1e-9)).abs() <= 1e-6, "{w} {g}");
         }
+    }
+
+    #[test]
+    fn scaled_coordinates_carry_the_penalty_of_the_coefficients() {
+        let (v, a) = ([2.0, -3.0, 4.0, 1.0], [0.5, 0.0]);
+        let w: Vec<f64> = v.iter().enumerate().map(|(j, v)| v * a[j % 2]).collect();
+        let plain = Penalty { l1: 0.7, l2: 0.3, scale: &[] };
+        let scaled = Penalty { scale: &a, ..plain };
+        assert_eq!(scaled.value(&v), plain.value(&w));
+        let mut grad = [0.0; 4];
+        scaled.add_gradient(&v, &mut grad);
+        assert_eq!(grad, [0.3 * 0.25 * 2.0, 0.0, 0.3 * 0.25 * 4.0, 0.0]);
+        let mut moved = v;
+        scaled.prox(&mut moved, |_| 1.0);
+        assert_eq!(moved, [2.0 - 0.35, -3.0, 4.0 - 0.35, 1.0]);
+        assert_eq!(scaled.length(&v), 20f64.sqrt());
     }
 }

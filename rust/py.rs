@@ -213,12 +213,17 @@ fn solve<'py>(
         batch_size: config.getattr("batch_size")?.extract()?,
         shuffle: shuffle(&config.getattr("shuffle")?)?,
         tol: config.getattr("tol")?.extract()?,
+        certificate: config.getattr("certificate")?.extract()?,
+        most_records: config.getattr("most_records")?.extract()?,
         patience: config.getattr("patience")?.extract()?,
         record: record(&config.getattr("record")?)?,
         exact_loss: config.getattr("exact_loss")?.extract()?,
         tail_average: config.getattr("tail_average")?.extract()?,
     };
-    let penalty = Penalty { l1: config.getattr("l1")?.extract()?, l2: config.getattr("l2")?.extract()? };
+    let (l1, l2) = (config.getattr("l1")?.extract()?, config.getattr("l2")?.extract()?);
+    let scale: Option<PyReadonlyArray1<f64>> = config.getattr("penalty_scale")?.extract()?;
+    let scale = scale.as_ref().map(|scale| scale.as_slice()).transpose()?.unwrap_or(&[]);
+    let penalty = Penalty { l1, l2, scale };
     let fit_intercept = config.getattr("fit_intercept")?.extract()?;
     let rng: Py<PyAny> = config.getattr("rng")?.unbind();
     let failure = Failure::default();
@@ -325,7 +330,8 @@ fn loss_and_gradient<'py>(
     let arrays = Arrays::new(problem)?;
     let (name, parameters) = choice(config, "loss")?;
     let (loss, facts) = loss(&name, &parameters).map_err(raise)?;
-    let penalty = Penalty { l1: config.getattr("l1")?.extract()?, l2: config.getattr("l2")?.extract()? };
+    let (l1, l2) = (config.getattr("l1")?.extract()?, config.getattr("l2")?.extract()?);
+    let penalty = Penalty { l1, l2, scale: &[] };
     arrays.with(|problem| {
         let objective = Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept: true };
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;

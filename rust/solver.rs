@@ -23,9 +23,13 @@ pub struct Config {
     pub batch_size: Option<usize>,
     pub shuffle: Shuffle,
     pub tol: Option<f64>,
+    /// Full batch: converged, too, when the gradient is at most so many times as long as the coefficients.
+    pub certificate: f64,
     pub patience: u64,
     pub record: Record,
     pub exact_loss: bool,
+    /// Records are dropped, every second one, whenever there are so many.
+    pub most_records: Option<usize>,
     /// In batches: return the mean of the iterates of the later half of the epochs.
     pub tail_average: bool,
 }
@@ -143,7 +147,7 @@ impl<'a> Run<'a> {
         if !self.bounds.hold(self.loss) {
             return Ok(Status::Diverged);
         }
-        if self.grad_norm <= small && small.is_finite() {
+        if self.small_gradient(small) {
             return Ok(Status::Converged);
         }
         while self.epochs < self.config.epochs {
@@ -160,7 +164,7 @@ impl<'a> Run<'a> {
             }
             self.keep_best(val_loss.unwrap_or(self.loss));
             let settled = val_loss.is_some_and(|loss| plateau.as_mut().is_some_and(|plateau| plateau.reached(loss)));
-            if settled || (self.grad_norm <= small && small.is_finite()) {
+            if settled || self.small_gradient(small) {
                 return Ok(Status::Converged);
             }
             if stop {
@@ -168,6 +172,16 @@ impl<'a> Run<'a> {
             }
         }
         Ok(Status::MaxEpochs)
+    }
+
+    /// Whether the gradient is so short that the run has converged.
+    fn small_gradient(&self, small: f64) -> bool {
+        let certified = match self.config.certificate > 0.0 && self.validation.is_none() {
+            true => self.config.certificate * self.objective.penalty.length(&self.theta[..self.objective.coefs()]),
+            false => f64::NEG_INFINITY,
+        };
+        let small = small.max(certified);
+        self.grad_norm <= small && small.is_finite()
     }
 
     /// Many steps an epoch, each along the gradient of a few rows.
@@ -320,10 +334,13 @@ impl<'a> Run<'a> {
 
     /// Records where the run is and shows it to the observer, as asked; `true` if the observer wants to stop.
     fn report(&mut self, loss: f64, val_loss: Option<f64>, record: bool, show: bool) -> Result<bool, Error> {
-        let Run { objective, watch, history, theta, grad_norm, rate, epochs, steps, .. } = self;
+        let Run { objective, config, watch, history, theta, grad_norm, rate, epochs, steps, .. } = self;
         let (coef, intercept) = theta.split_at(objective.coefs());
         let state = State { epoch: *epochs, step: *steps, loss, coef, intercept, rate: *rate, grad_norm: *grad_norm };
         if record {
+            if config.most_records.is_some_and(|most| history.len() >= most) {
+                history.thin(coef.len(), objective.problem.outputs);
+            }
             history.push(&state, val_loss, watch.seconds(), objective.problem.outputs)?;
         }
         if show { watch.epoch(&state) } else { Ok(false) }
@@ -360,6 +377,8 @@ mod tests {
             batch_size,
             shuffle: Shuffle::EveryEpoch,
             tol: None,
+            certificate: 0.0,
+            most_records: None,
             patience: 5,
             record,
             exact_loss: false,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import fastgd
 from conftest import make_problem
-from fastgd import _core, reference
+from fastgd import _auto, _core, _request, reference
 
 FITS = pytest.mark.parametrize("fit", [fastgd.fit, reference.fit], ids=["engine", "reference"])
 X, Y = make_problem("mse", n=23, d=9)  # nine columns: sums have lanes and a rest
@@ -179,14 +180,12 @@ def test_permutations_of_32_bits():
 
 def test_a_panic_becomes_one_runtime_error(capfd):
     """What Python never lets through: a batch of no rows divides by zero in Rust."""
-    from fastgd import _fit
-
-    problem = _fit.make_problem(X, Y)
+    problem = _request.make_problem(X, Y)
     asked = {name: parameter.default for name, parameter in inspect.signature(fastgd.fit).parameters.items()}
     for name in ("X", "y", "sample_weight", "callback"):
         del asked[name]
-    config = _fit.make_config(problem, **(asked | {"lr": 0.1, "epochs": 1, "batch_size": 5}))
-    object.__setattr__(config, "batch_size", 0)
+    plan = _auto.make_plan(problem, **(asked | {"lr": 0.1, "epochs": 1, "batch_size": 5}))
+    config = dataclasses.replace(plan.work_config, batch_size=0)
     with pytest.raises(RuntimeError, match="fastgd bug: please report"):
         _core.solve(problem, config)
     capfd.readouterr()

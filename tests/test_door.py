@@ -159,15 +159,15 @@ REFUSED = {
     "weights zero": ({"sample_weight": np.zeros(N)}, ValueError, "sample_weight must have a finite sum > 0"),
     "weights nan": ({"sample_weight": np.full(N, np.nan)}, ValueError, "sample_weight must be finite"),
     "weights overflow": ({"sample_weight": np.full(N, 1e308)}, ValueError, "sample_weight must have a finite sum > 0"),
-    "lr 0": ({"lr": 0}, ValueError, "lr must be a finite number > 0, got 0"),
-    "lr nan": ({"lr": float("nan")}, ValueError, "lr must be a finite number > 0, got nan"),
-    "lr inf": ({"lr": np.inf}, ValueError, "lr must be a finite number > 0, got inf"),
-    "lr str": ({"lr": "fast"}, TypeError, "lr must be a finite number > 0, got 'fast'"),
-    "lr bool": ({"lr": True}, TypeError, "lr must be a finite number > 0, got True"),
+    "lr 0": ({"lr": 0}, ValueError, 'lr must be a finite number > 0 or "auto", got 0'),
+    "lr nan": ({"lr": float("nan")}, ValueError, 'lr must be a finite number > 0 or "auto", got nan'),
+    "lr inf": ({"lr": np.inf}, ValueError, 'lr must be a finite number > 0 or "auto", got inf'),
+    "lr str": ({"lr": "fast"}, TypeError, "lr must be a finite number > 0 or \"auto\", got 'fast'"),
+    "lr bool": ({"lr": True}, TypeError, 'lr must be a finite number > 0 or "auto", got True'),
     "lr None": ({"lr": None}, TypeError, "lr must be"),
     "lr array": ({"lr": np.array([0.1])}, TypeError, "lr must be"),
-    "epochs 0": ({"epochs": 0}, ValueError, "epochs must be an integer >= 1, got 0"),
-    "epochs float": ({"epochs": 1.5}, TypeError, "epochs must be an integer >= 1, got 1.5"),
+    "epochs 0": ({"epochs": 0}, ValueError, 'epochs must be an integer >= 1 or "auto", got 0'),
+    "epochs float": ({"epochs": 1.5}, TypeError, 'epochs must be an integer >= 1 or "auto", got 1.5'),
     "epochs huge": ({"epochs": 2**63}, ValueError, "epochs must be an integer >= 1"),
     "epochs bool": ({"epochs": True}, TypeError, "epochs must be"),
     "batch 0": ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1, got 0"),
@@ -193,7 +193,11 @@ REFUSED = {
     "init intercept nan": ({"init": ([1.0] * 3, np.nan)}, ValueError, "intercept of init must be finite, got nan"),
     "shuffle array": ({"shuffle": np.array([1, 2])}, ValueError, "shuffle must be"),
     "weights tiny": ({"sample_weight": np.full(N, 1e-320)}, ValueError, "sample_weight must have a finite sum > 0"),
-    "epochs 10**400": ({"epochs": 10**400}, ValueError, r"epochs must be an integer >= 1, got 1000+\.\.\.0+$"),
+    "epochs 10**400": (
+        {"epochs": 10**400},
+        ValueError,
+        r"epochs must be an integer >= 1 or \"auto\", got 1000+\.\.\.0+$",
+    ),
     "init nan": ({"init": ([np.nan] * 3, 0.0)}, ValueError, "coef of init must be finite"),
     "init no intercept": (
         {"init": ([1.0] * 3, 1.0), "fit_intercept": False},
@@ -209,6 +213,12 @@ REFUSED = {
     ),
     "record 0": ({"record": 0}, ValueError, "record must be an integer >= 1, got 0"),
     "exact_loss": ({"exact_loss": 1}, TypeError, "exact_loss must be True or False, got 1"),
+    "engine": ({"engine": "cols"}, ValueError, "engine must be .auto., .rows. or .gram., got 'cols'"),
+    "engine batched": ({"engine": "gram"}, ValueError, "engine must be .rows. or .auto. in batches, got .gram."),
+    "engine loss": ({"engine": "gram", "batch_size": None, "loss": "huber"}, ValueError, "for loss 'huber'"),
+    "lr kinked": ({"lr": "auto", "loss": "absolute"}, ValueError, "lr must be a number for loss 'absolute'"),
+    "epochs linear": ({"epochs": "auto", "schedule": "linear"}, ValueError, "epochs must be a number for schedule"),
+    "standardize": ({"standardize": 1}, TypeError, "standardize must be True, False or .auto., got 1"),
     "rng": ({"rng": "seed"}, TypeError, "rng must be"),
     "rng -1": ({"rng": -1}, ValueError, "rng must be"),
     "callback": ({"callback": 3}, TypeError, "callback must be callable or None, got 3"),
@@ -228,8 +238,6 @@ def test_wrong_requests_are_told_by_name(case):
 def test_unknown_arguments_are_a_type_error():
     with pytest.raises(TypeError, match="unexpected keyword argument 'learning_rate'"):
         fit(learning_rate=0.1)
-    with pytest.raises(TypeError, match="lr"):
-        fastgd.fit(X, Y, epochs=1)
 
 
 def test_exceptions_of_foreign_arrays_come_out():

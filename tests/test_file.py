@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import subprocess
 import warnings
 
 import numpy as np
@@ -108,6 +111,20 @@ def test_what_cannot_be_read_or_written_is_an_os_error(tmp_path):
         fastgd.load(tmp_path)
     with pytest.raises(FileNotFoundError):
         RESULTS[0].save(tmp_path / "nowhere" / "model.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes by name")
+def test_a_pipe_is_written_to_and_a_link_stays_a_link(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        RESULTS[0].save(tmp_path / "pipe")
+        said, _ = reader.communicate(timeout=30)
+    assert json.loads(said)["format"] == "fastgd result"
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+    (tmp_path / "link").symlink_to(tmp_path / "real.json")
+    RESULTS[0].save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    same(fastgd.load(tmp_path / "real.json"), RESULTS[0])
 
 
 damaged = st.recursive(

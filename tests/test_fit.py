@@ -154,7 +154,7 @@ def test_tail_average_comes_much_nearer():
     ("options", "message"),
     [
         ({"average": "tail"}, "average must be False full batch"),
-        ({"average": True, "batch_size": 4}, 'average must be False or "tail", got True'),
+        ({"average": True, "batch_size": 4}, 'average must be False, "tail" or "auto", got True'),
         ({"average": "tail", "batch_size": 4, "X_val": X, "y_val": Y}, "average must be False with validation rows"),
         ({"X_val": X}, "X_val and y_val must be given together, got only X_val"),
         ({"y_val": Y}, "X_val and y_val must be given together, got only y_val"),

@@ -18,7 +18,7 @@ from fastgd._compare import Comparison, compare
 from fastgd._core import __version__
 from fastgd._descent import Path, gradient_descent
 from fastgd._file import load
-from fastgd._fit import DivergenceWarning, State, fit
+from fastgd._fit import ConvergenceWarning, DivergenceWarning, State, fit
 from fastgd._parts import batches, loss_and_gradient, losses, mse, optimizers, schedules
 from fastgd.history import History
 from fastgd.result import FitResult
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "ConvergenceWarning",
     "DivergenceWarning",
     "FitResult",
     "History",

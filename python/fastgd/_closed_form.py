@@ -8,8 +8,9 @@ import numpy as np
 
 from fastgd import _core, _door
 from fastgd._door import Array
-from fastgd._fit import make_loss, make_problem
 from fastgd._parts import loss_and_gradient
+from fastgd._request import make_loss, make_problem
+from fastgd._standard import standardise
 from fastgd.history import History
 from fastgd.result import FitResult
 
@@ -74,26 +75,14 @@ def closed_form(
     s = np.ones(len(problem.X)) if problem.sample_weight is None else problem.sample_weight
     s = s / s.sum() if facts["reduction"] == "mean" else s
     keep = s > 0
-    rows, targets, s = problem.X[keep].astype(np.float64), problem.y[keep], s[keep]
+    rows, targets, s = problem.X[keep], problem.y[keep], s[keep]
     share = s / s.sum()
-    x_mean, y_mean = np.zeros(rows.shape[1]), np.zeros(targets.shape[1])
-    if fit_intercept:
-        x_mean, y_mean = share @ rows, share @ targets
-        flat = (rows == rows[:1]).all(axis=0)
-        x_mean[flat] = rows[0, flat]  # to the last bit, so that a constant column becomes zero
-        rows -= x_mean
-        rest = share @ rows  # what rounding left of the mean where the offset is large
-        rows -= rest
-        x_mean += rest
-
-    largest = np.abs(rows).max(axis=0)  # squares of what it is divided by neither overflow nor vanish
-    unit = np.where(largest > 0, largest, 1.0)
-    spread = unit * np.sqrt(share @ (rows / unit) ** 2)
-    scale = np.hypot(spread, np.sqrt(l2 / (facts["curvature"] * s.sum())))
-    live = scale > 0
-    scale = scale[live]
+    y_mean = share @ targets if fit_intercept else np.zeros(targets.shape[1])
+    Z, frame = standardise(rows, share, l2 / (facts["curvature"] * s.sum()), centre=fit_intercept)
+    live = (Z != 0).any(axis=0) | (l2 > 0)
+    scale = frame.scale[live]
     root = np.sqrt(facts["curvature"] / 2 * s)[:, None]
-    A, b = root * (rows[:, live] / scale), root * (targets - y_mean)
+    A, b = root * Z[:, live], root * (targets - y_mean)
     if l2:
         A = np.vstack([A, np.diag(np.sqrt(l2 / 2) / scale)])
         b = np.vstack([b, np.zeros((len(scale), b.shape[1]))])
@@ -102,7 +91,7 @@ def closed_form(
         solution = _smallest(A, scale, solution, int(rank))
     coef = np.zeros((targets.shape[1], len(live)))
     coef[:, live] = (solution / scale[:, None]).T
-    intercept = y_mean - coef @ x_mean
+    intercept = y_mean - coef @ frame.mean
     one = problem.single
     w, b = (coef[0], float(intercept[0])) if one else (coef, intercept)
     value, _, _ = loss_and_gradient(X, y, w, b, loss=loss, l2=l2, sample_weight=sample_weight)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fastgd._door import Array
-from fastgd._fit import Config, Observe, Problem, Solution
+from fastgd._request import Config, Observe, Problem, Solution
 
 __all__ = [
     "__version__",

@@ -82,31 +82,37 @@ def real(
     return number
 
 
-def positive(value: Any, name: str) -> float:
-    """A finite number > 0."""
-    return real(value, name, "a finite number > 0", low=0.0, above=True)
+def _or_auto(accepted: str, auto: bool) -> str:
+    return f'{accepted} or "auto"' if auto else accepted
 
 
-def non_negative(value: Any, name: str) -> float:
+def positive(value: Any, name: str, *, auto: bool = False) -> float:
+    """A finite number > 0; `auto` only tells that "auto" would be accepted too."""
+    return real(value, name, _or_auto("a finite number > 0", auto), low=0.0, above=True)
+
+
+def non_negative(value: Any, name: str, *, auto: bool = False) -> float:
     """A finite number >= 0."""
-    return real(value, name, "a finite number >= 0", low=0.0)
+    return real(value, name, _or_auto("a finite number >= 0", auto), low=0.0)
 
 
-def integer(value: Any, name: str, *, low: int = 1) -> int:
+def integer(value: Any, name: str, *, low: int = 1, auto: bool = False) -> int:
     """An integer >= low that fits 63 bits."""
+    accepted = _or_auto(f"an integer >= {low}", auto)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer >= {low}, got {value!r}")
+        raise TypeError(f"{name} must be {accepted}, got {value!r}")
     if not low <= int(value) < 2**63:
-        raise ValueError(f"{name} must be an integer >= {low}, got {reprlib.repr(value)}")
+        raise ValueError(f"{name} must be {accepted}, got {reprlib.repr(value)}")
     return int(value)
 
 
-def flag(value: Any, name: str) -> bool:
+def flag(value: Any, name: str, *, auto: bool = False) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        accepted = 'True, False or "auto"' if auto else "True or False"
+        raise TypeError(f"{name} must be {accepted}, got {value!r}")
     return bool(value)
 
 

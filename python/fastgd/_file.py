@@ -26,7 +26,12 @@ def save(result: FitResult, path: str | os.PathLike[str]) -> None:
     fields = {name: getattr(result, name) for name in result.__dataclass_fields__ if name not in ("history", "options")}
     facts = {"format": _FORMAT, "version": _VERSION, "fastgd": __version__}
     text = json.dumps(facts | plain(fields | {"options": result.options, "history": columns}), allow_nan=False)
-    temporary = f"{os.fspath(path)}.{os.getpid()}.part"
+    path = os.path.realpath(path)  # a link stays one
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe is written to, never replaced
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    temporary = f"{path}.{os.getpid()}.part"
     try:
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)

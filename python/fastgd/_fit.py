@@ -1,19 +1,25 @@
-"""Fit: the request is checked here, the work is done elsewhere, and the answer is put into the user's shape."""
+"""Fit: the request is checked, the work is done elsewhere, and the answer is put into the user's shape."""
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastgd import _core, _door
-from fastgd._door import Array, Rows
+from fastgd import _core
+from fastgd._auto import Plan, make_plan
+from fastgd._door import Array
+from fastgd._request import Observe, Solution, Solve, make_problem
 from fastgd.history import History
 from fastgd.result import FitResult
+
+
+class ConvergenceWarning(UserWarning):
+    """With `epochs="auto"`, all of them did not suffice."""
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -33,84 +39,32 @@ class State:
     grad_norm: float
 
 
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """Rows (n, d), targets (n, K), weights (n,) or None: C order, aligned, finite."""
-
-    X: Rows
-    y: Array
-    sample_weight: Array | None
-    #: y was one-dimensional: answers drop the axis of outputs
-    single: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Config:
-    """A request in which nothing is left to choose. Choices are (name, all parameters)."""
-
-    loss: tuple[str, dict[str, float]]
-    lr: float
-    epochs: int
-    batch_size: int | None
-    shuffle: bool | str
-    optimizer: tuple[str, dict[str, float]]
-    #: the loss's curvature, where the rule divides each rate by 1 + rate times the curvature of the row
-    implicit: float | None
-    schedule: tuple[str, dict[str, float]]
-    l1: float
-    l2: float
-    fit_intercept: bool
-    coef: Array
-    intercept: Array
-    tol: float | None
-    patience: int
-    record: int | str | None
-    exact_loss: bool
-    tail_average: bool
-    validation: Problem | None
-    rng: np.random.Generator | None
-
-
-class Solution(TypedDict):
-    """What an engine answers, with outputs as an axis of their own: coef is (K, d), intercept (K,)."""
-
-    coef: Array
-    intercept: Array
-    loss: float
-    status: str
-    n_epochs: int
-    n_steps: int
-    history: dict[str, NDArray[Any]]
-
-
-Observe = Callable[[int, int, float, Array, Array, float, float], bool]
-Solve = Callable[[Problem, Config, Observe | None], Solution]
-
-
 def fit(
     X: Any,
     y: Any,
     *,
     loss: str | tuple[str, dict[str, float]] = "mse",
-    lr: float,
-    epochs: int,
+    lr: float | str = "auto",
+    epochs: int | str = "auto",
     batch_size: int | None = None,
     shuffle: bool | str = True,
-    optimizer: str | tuple[str, dict[str, float]] = "sgd",
+    optimizer: str | tuple[str, dict[str, float]] = "auto",
     schedule: str | tuple[str, dict[str, float]] = "constant",
     l1: float = 0.0,
     l2: float = 0.0,
     fit_intercept: bool = True,
+    standardize: bool | str = "auto",
     init: Any = "zeros",
     sample_weight: Any = None,
     X_val: Any = None,
     y_val: Any = None,
-    average: bool | str = False,
-    tol: float | None = None,
+    average: bool | str = "auto",
+    tol: float | str | None = "auto",
     patience: int = 5,
     record: str | int | None = "epoch",
     exact_loss: bool = False,
     rng: Any = None,
+    engine: str = "auto",
     callback: Callable[[State], bool | None] | None = None,
 ) -> FitResult:
     r"""Fit a linear model by gradient descent: full batch, mini-batch or one row at a time.
@@ -131,10 +85,15 @@ def fit(
     loss : str or (str, dict), default "mse"
         A name of `fastgd.losses()`. "mse" is (raw - y)^2 averaged over rows, "half_mse" half of that, "sse" the sum
         over rows. A rate only means something together with one of them.
-    lr : float
-        The learning rate, > 0, in units of parameter per unit of gradient.
-    epochs : int
-        At most so many passes over the rows.
+    lr : float or "auto", default "auto"
+        The learning rate, > 0, in units of parameter per unit of gradient. "auto" takes it from the curvature of the
+        (standardised) problem: with L the largest eigenvalue of the Hessian and tr its trace, 1/L full batch,
+        1 / ((1 + 1/B) L + tr/B) in batches of B, 1 / (tr + 2 L) for implicit steps; momentum and nesterov 1 - beta
+        times that; adagrad and rmsprop 0.01, adam 0.001. If the objective grows all the same, the rate is halved and
+        the run begun again, as the message then says. Losses with kinks have no curvature and need a number.
+    epochs : int or "auto", default "auto"
+        At most so many passes over the rows. "auto" runs until `tol` is met: up to 1,000,000 on sufficient statistics,
+        1000 full batch on rows, 100 in batches; whenever 10,000 records are full, every second one is dropped.
     batch_size : int or None, default None
         Rows a step: None all (gradient descent), 1 single rows (stochastic), else mini-batches. A batch's loss is the
         mean over its own rows, however few, of s_i / mean(s) times theirs, mean(s) being that of all rows; with "sse"
@@ -143,13 +102,19 @@ def fit(
     shuffle : {True, "once", False}, default True
         A fresh permutation each epoch, one for all, or none. A permutation is exactly `rng.permutation(n)`; full batch
         draws none.
-    optimizer, schedule : str or (str, dict)
-        Names of `fastgd.optimizers()` and `fastgd.schedules()`.
+    optimizer : str or (str, dict), default "auto"
+        A name of `fastgd.optimizers()`. "auto" is sgd; with `lr="auto"` accelerated full batch, and implicit for single
+        rows with a squared loss.
+    schedule : str or (str, dict), default "constant"
+        A name of `fastgd.schedules()`.
     l1, l2 : float, default 0
         Penalties on the coefficients, never on the intercept. l1 is a proximal step after each update (Parikh and Boyd,
         "Proximal Algorithms", 2014, section 4.2), as long as the rule's steady gain: `lr` for sgd, lr/(1 - beta) for
         momentum, per coordinate lr/(sqrt(v) + eps) for the adaptive rules; so all rules end in one minimum.
     fit_intercept : bool, default True
+    standardize : bool or "auto", default "auto"
+        True iterates on centred and scaled features; the objective is the same, and all that is reported is in the
+        user's units, but `grad_norm`. "auto" does so exactly when `lr="auto"`.
     init : "zeros", ("normal", std), (coef, intercept) or FitResult
         The start; ("normal", std) draws `rng.normal(0, std, coef.shape)` and leaves the intercept 0.
     sample_weight : array-like, shape (n,), optional
@@ -157,13 +122,16 @@ def fit(
     X_val, y_val : array-like, shapes (m, d) and (m,) or (m, K), optional
         Validation rows. Their mean loss is recorded, decides with `tol` and `patience` when to stop, full batch too,
         and the epoch's end where it was lowest is returned.
-    average : {False, "tail"}, default False
+    average : {False, "tail", "auto"}, default "auto"
         "tail", in batches: return the mean of every iterate of the epochs after the first half (Polyak and Juditsky,
         "Acceleration of Stochastic Approximation by Averaging", 1992). The history holds the iterates themselves.
-    tol : float or None, default None
-        None runs all epochs. Full batch: converged when the gradient is at most `tol` times as long as at zero
-        coefficients (so never, but by luck, where that is 0). Batched, or with validation rows: when the epoch's
-        (validation) loss is not below best - tol |best| for `patience` epochs in a row.
+        "auto" is "tail" in batches with `lr="auto"` and no validation rows.
+    tol : float, None or "auto", default "auto"
+        None runs all epochs, as "auto" does when `lr` and `epochs` are numbers; else "auto" is 1e-6 full batch on rows,
+        1e-4 in batches, and on sufficient statistics what makes the coefficients certain. Full batch: converged when
+        the gradient is at most `tol` times as long as at zero coefficients (so never, but by luck, where that is 0).
+        Batched, or with validation rows: when the epoch's (validation) loss is not below best - tol |best| for
+        `patience` epochs in a row.
     patience : int, default 5
     record : {"epoch", "step"}, int or None, default "epoch"
         What `history` keeps: every epoch, every update, every k-th update, nothing.
@@ -172,6 +140,10 @@ def fit(
         When a run stops does not depend on what is recorded.
     rng : None, int, SeedSequence, BitGenerator or Generator
         As for `numpy.random.default_rng`. A Generator is advanced by just what is used.
+    engine : {"auto", "rows", "gram"}, default "auto"
+        "rows" walks the data at every step. "gram" makes one pass, which reduces the rows to at most d + 1 + K (the
+        triangular factor of their QR decomposition, sufficient for squared losses), and iterates on these full batch:
+        the same iterates to rounding, at a cost that does not depend on n. "auto" takes it where it can and pays.
     callback : callable, optional
         Called with a `State` after every epoch; True ends the run. Its exceptions come out as they are.
 
@@ -181,6 +153,8 @@ def fit(
 
     Warns
     -----
+    ConvergenceWarning
+        If `epochs="auto"` and all of them did not suffice.
     DivergenceWarning
         If something became infinite, the objective grew a million-fold, a full-batch run ended above its start, or a
         run in batches ended ten times above both its start and the objective at zero. The message says why. `coef` is
@@ -221,6 +195,7 @@ def fit(
         l1=l1,
         l2=l2,
         fit_intercept=fit_intercept,
+        standardize=standardize,
         init=init,
         sample_weight=sample_weight,
         X_val=X_val,
@@ -231,214 +206,94 @@ def fit(
         record=record,
         exact_loss=exact_loss,
         rng=rng,
+        engine=engine,
         callback=callback,
     )
+
+
+#: an automatic rate is halved at most so often
+_HALVINGS = 30
 
 
 def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, **request: Any) -> FitResult:
     """Check the request, let `solve` do the work, shape the answer: for the engine and the reference alike."""
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {callback!r}")
-    problem = make_problem(X, y, sample_weight)
-    config = make_config(problem, **request)
-    solution = solve(problem, config, None if callback is None else _observer(callback, problem.single))
-    return _finish(problem, config, solution)
+    plan = make_plan(make_problem(X, y, sample_weight), **request)
+    state = None if plan.config.rng is None else copy.deepcopy(plan.config.rng.bit_generator.state)
+    halvings = 0
+    while True:
+        observe = None if callback is None else _observer(callback, plan)
+        solution = solve(plan.work, plan.work_config, observe)
+        grew = solution["status"] == "diverged" and solution["n_steps"] > 0
+        if not (plan.automatic_lr and grew and halvings < _HALVINGS):
+            return _finish(plan, solution, halvings)
+        halvings += 1
+        plan = plan.with_rate(plan.config.lr / 2)
+        if plan.config.rng is not None and state is not None:
+            plan.config.rng.bit_generator.state = state
 
 
-def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
-    """The arrays, checked."""
-    rows = _door.rows(X)
-    targets = _door.targets(y, len(rows))
-    weights = _door.weights(sample_weight, len(rows))
-    return Problem(rows, targets.reshape(len(rows), -1), weights, single=targets.ndim == 1)
-
-
-def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:
-    """The loss with all its parameters, once `y` is admissible for it."""
-    called, parameters = _core.choose("loss", *_door.choice(loss, "loss"))
-    targets = _core.losses()[called]["targets"]
-    if targets != "real":
-        good = y >= 0 if targets == "non-negative" else np.isin(y, targets)
-        if not good.all():
-            row = int(np.argmin(good.all(axis=1)))
-            raise ValueError(f"{name} must be {targets} for loss '{called}', got {y[row].tolist()} in row {row}")
-    return called, parameters
-
-
-def make_config(
-    problem: Problem,
-    *,
-    loss: Any,
-    lr: Any,
-    epochs: Any,
-    batch_size: Any,
-    shuffle: Any,
-    optimizer: Any,
-    schedule: Any,
-    l1: Any,
-    l2: Any,
-    fit_intercept: Any,
-    init: Any,
-    tol: Any,
-    patience: Any,
-    record: Any,
-    exact_loss: Any,
-    rng: Any,
-    X_val: Any,
-    y_val: Any,
-    average: Any,
-) -> Config:
-    """The options, checked and resolved."""
-    if batch_size is not None and _door.integer(batch_size, "batch_size") >= len(problem.X):
-        batch_size = None
-    if isinstance(record, str):
-        if record not in ("epoch", "step"):
-            raise ValueError(f'record must be "epoch", "step", an integer >= 1 or None, got {record!r}')
-        record = 1 if record == "step" else record
-    elif record is not None:
-        record = _door.integer(record, "record")
-    shuffle, fit_intercept = _door.shuffling(shuffle), _door.flag(fit_intercept, "fit_intercept")
-    drawn = _door.generator(rng) if rng is not None else None
-    if drawn is None and ((batch_size is not None and shuffle) or isinstance(init, (tuple, list))):
-        drawn = np.random.default_rng()
-    lr, epochs = _door.positive(lr, "lr"), _door.integer(epochs, "epochs")
-    loss = make_loss(loss, problem.y)
-    optimizer = _core.choose("optimizer", *_door.choice(optimizer, "optimizer"))
-    checked = {
-        "loss": loss,
-        "lr": lr,
-        "epochs": epochs,
-        "batch_size": None if batch_size is None else int(batch_size),
-        "shuffle": shuffle,
-        "optimizer": optimizer,
-        "implicit": _check_use(optimizer[0], loss[0], batch_size, len(problem.X)),
-        "schedule": _core.choose("schedule", *_door.choice(schedule, "schedule")),
-        "l1": _door.non_negative(l1, "l1"),
-        "l2": _door.non_negative(l2, "l2"),
-        "fit_intercept": fit_intercept,
-        "tol": None if tol is None else _door.non_negative(tol, "tol"),
-        "patience": _door.integer(patience, "patience"),
-        "record": record,
-        "exact_loss": _door.flag(exact_loss, "exact_loss"),
-        "validation": _validation(problem, X_val, y_val, loss),
-        "tail_average": _tail(average, batch_size, validated=X_val is not None),
-    }
-    # The start comes last: it may draw, and a request that is refused draws nothing.
-    coef, intercept = _start(init, problem, fit_intercept=fit_intercept, rng=drawn)
-    return Config(coef=coef, intercept=intercept, rng=drawn, **checked)
-
-
-def _validation(problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, dict[str, float]]) -> Problem | None:
-    """The validation rows, checked: as wide as the others."""
-    if X_val is None and y_val is None:
-        return None
-    if X_val is None or y_val is None:
-        raise ValueError(f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}")
-    rows = _door.rows(X_val, name="X_val")
-    targets = _door.targets(y_val, len(rows), name="y_val", of="X_val")
-    d, shape = problem.X.shape[1], problem.y.shape[1:]
-    if rows.shape[1] != d:
-        raise ValueError(f"X_val must have {d} features as X, got {rows.shape[1]}")
-    if targets.reshape(len(rows), -1).shape[1:] != shape or (targets.ndim == 1) != problem.single:
-        raise ValueError(f"y_val must have as many outputs as y, got shape {targets.shape}")
-    validation = Problem(rows, targets.reshape(len(rows), -1), None, problem.single)
-    make_loss(loss, validation.y, name="y_val")
-    return validation
-
-
-def _tail(average: Any, batch_size: int | None, *, validated: bool) -> bool:
-    if not (average is False or (isinstance(average, str) and average == "tail")):
-        raise ValueError(f'average must be False or "tail", got {average!r}')
-    if average and batch_size is None:
-        raise ValueError('average must be False full batch, whose last iterate is the best, got "tail"')
-    if average and validated:
-        raise ValueError('average must be False with validation rows, whose best iterate is returned, got "tail"')
-    return bool(average)
-
-
-def _check_use(optimizer: str, loss: str, batch_size: int | None, n: int) -> float | None:
-    """Refuse a rule that is not made for such batches or such a loss; the loss's curvature if the rule needs it."""
-    use, facts = _core.optimizers()[optimizer]["use"], _core.losses()[loss]
-    if use == "full batch" and batch_size is not None:
-        raise ValueError(f"batch_size must be None for optimizer '{optimizer}', which takes all rows, got {batch_size}")
-    if use != "single rows":
-        return None
-    if batch_size != 1 and n > 1:
-        raise ValueError(f"batch_size must be 1 for optimizer '{optimizer}', which takes single rows, got {batch_size}")
-    if not facts["squared"]:
-        raise ValueError(f"loss must be a squared one for optimizer '{optimizer}', got '{loss}'")
-    return float(facts["curvature"])
-
-
-def _start(init: Any, problem: Problem, *, fit_intercept: bool, rng: np.random.Generator | None) -> tuple[Array, Array]:
-    """The first coefficients (K, d) and intercepts (K,)."""
-    outputs, d = problem.y.shape[1], problem.X.shape[1]
-    of_coef, of_intercept = ((d,), ()) if problem.single else ((outputs, d), (outputs,))
-    accepted = '"zeros", ("normal", std), (coef, intercept) or a FitResult'
-    if isinstance(init, FitResult):
-        init = (init.coef, init.intercept)
-    if isinstance(init, str) and init == "zeros":
-        return np.zeros((outputs, d)), np.zeros(outputs)
-    if not isinstance(init, (tuple, list)) or len(init) != 2:
-        raise ValueError(f"init must be {accepted}, got {init!r}")
-    if isinstance(init[0], str):
-        if init[0] != "normal":
-            raise ValueError(f"init must be {accepted}, got {init!r}")
-        std = _door.non_negative(init[1], "std of init")
-        assert rng is not None
-        return rng.normal(0.0, std, of_coef).reshape(outputs, d), np.zeros(outputs)
-    coef = _door.vector(init[0], of_coef, "coef of init")
-    intercept = _door.vector(init[1], of_intercept, "intercept of init")
-    if not fit_intercept and intercept.any():
-        raise ValueError(f"intercept of init must be 0 with fit_intercept=False, got {init[1]!r}")
-    return coef.reshape(outputs, d).copy(), intercept.reshape(outputs).copy()
-
-
-def _observer(callback: Callable[[State], bool | None], single: bool) -> Observe:
+def _observer(callback: Callable[[State], bool | None], plan: Plan) -> Observe:
     def observe(epoch: int, step: int, loss: float, coef: Array, intercept: Array, lr: float, grad_norm: float) -> bool:
+        coef, intercept = plan.back(coef, intercept)
         coef.flags.writeable = False
         intercept.flags.writeable = False
-        shown = (coef[0], float(intercept[0])) if single else (coef, intercept)
+        shown = (coef[0], float(intercept[0])) if plan.problem.single else (coef, intercept)
         answer = callback(State(epoch, step, loss, shown[0], shown[1], lr, grad_norm))
         return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
     return observe
 
 
-def _finish(problem: Problem, config: Config, solution: Solution) -> FitResult:
-    columns = dict(solution["history"])
-    coef: Array = solution["coef"]
-    intercept: Any = solution["intercept"]
-    if problem.single:
-        coef, intercept = coef[0], float(intercept[0])
+def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
+    config, columns = plan.config, dict(solution["history"])
+    coef, intercept = plan.back(solution["coef"], solution["intercept"])
+    columns["coef"], columns["intercept"] = plan.back(columns["coef"], columns["intercept"])
+    last: Any = intercept
+    if plan.problem.single:
+        coef, last = coef[0], float(intercept[0])
         columns["coef"], columns["intercept"] = columns["coef"][:, 0], columns["intercept"][:, 0]
-    left_out = ("coef", "intercept", "rng", "lr", "optimizer", "implicit", "validation")
     if config.validation is None:
         columns.pop("val_loss", None)
+    message = _message(plan, solution)
+    if halvings:
+        message += f"; the automatic rate was too large and was halved {halvings} time{'' if halvings == 1 else 's'}"
     result = FitResult(
-        coef=coef,
-        intercept=intercept,
+        coef=np.ascontiguousarray(coef),
+        intercept=last,
         loss=solution["loss"],
         status=solution["status"],
-        message=_message(problem, config, solution),
+        message=message,
         n_epochs=solution["n_epochs"],
         n_steps=solution["n_steps"],
         lr=config.lr,
         optimizer=config.optimizer[0],
-        engine="rows",
-        standardized=False,
-        history=History(**columns),
-        options={name: value for name, value in vars(config).items() if name not in left_out},
+        engine=plan.engine,
+        standardized=plan.frame is not None,
+        history=History(**{name: np.ascontiguousarray(column) for name, column in columns.items()}),
+        options={name: value for name, value in vars(config).items() if name in _OPTIONS},
     )
     if result.status == "diverged":
         warnings.warn(result.message, DivergenceWarning, stacklevel=4)
+    elif result.status == "max_epochs" and plan.automatic_epochs:
+        warnings.warn(result.message, ConvergenceWarning, stacklevel=4)
     return result
 
 
-def _message(problem: Problem, config: Config, solution: Solution) -> str:
-    epochs = solution["n_epochs"]
+#: what a result tells of its request
+_OPTIONS = (
+    *("loss", "epochs", "batch_size", "shuffle", "schedule", "l1", "l2", "fit_intercept"),
+    *("tol", "patience", "record", "exact_loss", "tail_average"),
+)
+
+
+def _message(plan: Plan, solution: Solution) -> str:
+    config, epochs = plan.config, solution["n_epochs"]
     after = f"after {epochs} epoch{'' if epochs == 1 else 's'}"
     match solution["status"]:
+        case "converged" if config.certificate and config.validation is None:
+            return f"converged {after}: the coefficients are those of the minimum, to rounding"
         case "converged" if config.batch_size is None and config.validation is None:
             return f"converged {after}: the gradient is at most tol={config.tol:g} times as long as at zero"
         case "converged":
@@ -449,7 +304,9 @@ def _message(problem: Problem, config: Config, solution: Solution) -> str:
         case "diverged":
             from fastgd.insight import explain_divergence
 
-            return f"diverged {after}: {explain_divergence(problem, config, solution['n_steps'])}"
+            return f"diverged {after}: {explain_divergence(plan.iterated, config, solution['n_steps'])}"
         case _:
             unmet = "no tol was set" if config.tol is None else f"tol={config.tol:g} was not met"
+            if plan.automatic_epochs and plan.condition is not None:
+                unmet = f"the condition number {plan.condition:.2g} is too high for the coefficients to be certain"
             return f"ran all of {epochs} epoch{'' if epochs == 1 else 's'}; {unmet}"

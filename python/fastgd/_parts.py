@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastgd import _core, _door
 from fastgd._door import Array
-from fastgd._fit import make_loss, make_problem
+from fastgd._request import make_loss, make_problem
 
 
 def losses() -> dict[str, dict[str, float]]:

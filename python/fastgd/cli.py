@@ -141,8 +141,8 @@ def _words(number: Callable[[str], Any] | None = None, **words: Any) -> Callable
 #: the options of `fastgd.fit` that are flags; defaults are read off its signature
 _FLAGS: dict[str, dict[str, Any]] = {
     "loss": {"type": _part, "metavar": "NAME[:KEY=NUMBER,...]", "help": "see fastgd info"},
-    "lr": {"type": float, "metavar": "RATE", "help": "learning rate, > 0"},
-    "epochs": {"type": int, "metavar": "N", "help": "at most so many passes over the rows"},
+    "lr": {"type": _words(float, auto="auto"), "metavar": "RATE", "help": "learning rate, > 0"},
+    "epochs": {"type": _words(int, auto="auto"), "metavar": "N", "help": "at most so many passes over the rows"},
     "batch_size": {"type": _words(int, none=None), "metavar": "ROWS", "help": "rows a step: none for all, 1, or more"},
     "shuffle": {"type": _words(true=True, false=False, once="once"), "metavar": "{true,false,once}",
                 "help": "a fresh order each epoch, none, or one for all"},
@@ -152,9 +152,12 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "l2": {"type": float, "metavar": "PENALTY", "help": "half of it times the sum of coefficient^2"},
     "fit_intercept": {"action": argparse.BooleanOptionalAction, "help": "whether the line need not go through 0"},
     "init": {"type": _start, "metavar": "{zeros,normal:STD}", "help": "coefficients at the start"},
-    "average": {"type": _words(false=False, tail="tail"), "metavar": "{false,tail}",
+    "standardize": {"type": _words(true=True, false=False, auto="auto"), "metavar": "{true,false,auto}",
+                    "help": "iterate on centred and scaled features"},
+    "engine": {"type": str, "metavar": "{auto,rows,gram}", "help": "walk the rows, or sufficient statistics"},
+    "average": {"type": _words(false=False, tail="tail", auto="auto"), "metavar": "{false,tail,auto}",
                 "help": "with batches, return the mean over the later half of the epochs"},
-    "tol": {"type": _words(float, none=None), "metavar": "TOL", "help": "stop early when this is met"},
+    "tol": {"type": _words(float, none=None, auto="auto"), "metavar": "TOL", "help": "stop early when this is met"},
     "patience": {"type": int, "metavar": "EPOCHS", "help": "with batches, so many epochs must not improve to stop"},
     "record": {"type": _words(int, epoch="epoch", step="step", none=None), "metavar": "{epoch,step,K,none}",
                "help": "what the history keeps"},
@@ -227,7 +230,8 @@ def _run(run: Callable[..., Any], table: Table, args: argparse.Namespace) -> Any
     options = {name: value for name, value in vars(args).items() if name in _FLAGS}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", fastgd.DivergenceWarning)  # said on standard error at the end
+            for said in (fastgd.DivergenceWarning, fastgd.ConvergenceWarning):  # the summary does
+                warnings.simplefilter("ignore", said)
             return run(table.X, table.y, **options)
     except (TypeError, ValueError) as error:
         message = named(str(error), table)

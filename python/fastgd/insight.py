@@ -10,7 +10,7 @@ from fastgd import _core
 from fastgd._door import Array, Rows
 
 if TYPE_CHECKING:
-    from fastgd._fit import Config, Problem
+    from fastgd._request import Config, Problem
 
 #: features beyond which the largest curvature is found by power iteration instead of all eigenvalues
 _EXACT = 400
@@ -33,7 +33,7 @@ def explain_divergence(problem: Problem, config: Config, steps: int) -> str:
     factor, name = _stable(*config.optimizer, batched=B is not None)
     weight = np.ones(n) if problem.sample_weight is None else problem.sample_weight
     with np.errstate(all="ignore"):
-        largest, squares = _curvature(problem.X, weight / weight.sum(), config.fit_intercept)
+        largest, squares = curvature(problem.X, weight / weight.sum(), config.fit_intercept)
     c = facts["curvature"] or np.nan
     if facts["reduction"] == "sum":  # of as many rows as make a step
         c *= weight.mean() * (B or n)
@@ -77,7 +77,7 @@ def _stable(optimizer: str, parameters: dict[str, float], *, batched: bool) -> t
     }.get(optimizer, (np.nan, ""))
 
 
-def _curvature(X: Rows, share: Array, intercept: bool) -> tuple[float, Array]:
+def curvature(X: Rows, share: Array, intercept: bool) -> tuple[float, Array]:
     """Largest eigenvalue of `sum_i share_i x_i x_i^T`, x a row and a 1 for the intercept; each column's mean square.
 
     For many columns by power iteration from the diagonal, to about 1e-4; else all eigenvalues.

@@ -34,7 +34,7 @@ class FitResult:
     lr : float
     optimizer : str
     engine : str
-        "rows" walks the data; "closed_form" solved a least-squares problem.
+        "rows" walked the data, "gram" sufficient statistics; "closed_form" solved a least-squares problem.
     standardized : bool
         Whether the work was done on centred and scaled features. What is reported is in the user's units anyway.
     history : History

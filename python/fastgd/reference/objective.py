@@ -66,7 +66,7 @@ class Objective:
         The mapping is worked out without its subtraction, which would lose small steps to rounding.
         """
         if self.penalty.l1:
-            l1, w, g = self.penalty.l1, theta[:, :-1], gradient[:, :-1]
+            l1, w, g = self.penalty.l1 * self.penalty.scale, theta[:, :-1], gradient[:, :-1]
             moved = w - rate * g
             still = w / rate if rate > 0 else self.penalty.prox(g, 1.0)
             g = np.where(np.abs(moved) > rate * l1, g + l1 * np.sign(moved), still)

@@ -13,22 +13,27 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Penalty:
-    """Both penalties; 0 leaves one out."""
+    """Both penalties; 0 leaves one out.
+
+    Where coordinate j stands for w_j / a_j, `scale` holds the a_j, and the penalty is still that of w.
+    """
 
     l1: float
     l2: float
+    scale: Any = 1.0
 
     def value(self, w: Array) -> float:
         """l1 |w|_1 + l2/2 |w|^2"""
+        w = w * self.scale
         return float(self.l1 * np.abs(w).sum() + self.l2 / 2 * (w**2).sum())
 
     def gradient(self, w: Array) -> Array:
         """Of the smooth part: l2 w."""
-        return self.l2 * w
+        return np.asarray(self.l2 * self.scale**2 * w)
 
     def prox(self, w: Array, length: Any) -> Array:
         """The proximal step of the l1 part: every coordinate toward zero by length l1, and no further.
 
         `length` is a number or an array of the shape of w.
         """
-        return np.sign(w) * np.maximum(np.abs(w) - length * self.l1, 0) if self.l1 else w
+        return np.sign(w) * np.maximum(np.abs(w) - length * self.l1 * self.scale, 0) if self.l1 else w

@@ -40,7 +40,7 @@ class Run:
             weight,
             float(weight.mean()),
             losses[config.loss[0]](**config.loss[1]),
-            Penalty(config.l1, config.l2),
+            Penalty(config.l1, config.l2, 1.0 if config.penalty_scale is None else config.penalty_scale),
             config.fit_intercept,
         )
         self.optimizer = optimizers[config.optimizer[0]](**config.optimizer[1])
@@ -80,7 +80,7 @@ class Run:
         small = self.config.tol * self.gradient_norm_at_zero() if by_gradient else -np.inf
         if not self.bounds.hold(self.loss):
             return "diverged"
-        if self.gradient_norm <= small < np.inf:
+        if self.small_gradient(small):
             return "converged"
         while self.epochs < self.config.epochs:
             ahead = self.optimizer.look_ahead(self.theta)
@@ -98,11 +98,18 @@ class Run:
                 return "diverged"
             self.keep_best(self.loss if val_loss is None else val_loss)
             settled = plateau is not None and val_loss is not None and plateau.reached(val_loss)
-            if settled or self.gradient_norm <= small < np.inf:
+            if settled or self.small_gradient(small):
                 return "converged"
             if stop:
                 return "stopped"
         return "max_epochs"
+
+    def small_gradient(self, small: float) -> bool:
+        """Whether the gradient is so short that the run has converged."""
+        if self.config.certificate and self.validation is None:
+            penalised = self.theta[:, :-1] * (np.asarray(self.objective.penalty.scale) != 0)
+            small = max(small, self.config.certificate * norm(penalised))
+        return self.gradient_norm <= small < np.inf
 
     def batches(self) -> str:
         """Many steps an epoch, each along the gradient of a few rows."""
@@ -220,6 +227,8 @@ class Run:
         return None if self.validation is None else self.validation.value(self.theta)
 
     def record(self, loss: float, val_loss: float | None) -> None:
+        if self.config.most_records is not None and len(self.records) >= self.config.most_records:
+            self.records = self.records[::2]
         w, b = self.theta[:, :-1], self.theta[:, -1]
         seconds = time.perf_counter() - self.began
         self.records.append((self.epochs, self.steps, loss, w, b, self.rate, self.gradient_norm, seconds, val_loss))

@@ -1,0 +1,290 @@
+"""Auto: what the user left to choose, chosen in one place, and the problem that the engine iterates on.
+
+The formulas of the rates are in `rate`; everything chosen is shown in the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastgd import _core, _door
+from fastgd._door import Array
+from fastgd._request import Config, Problem, check_use, check_validation, make_loss, make_start
+from fastgd._standard import Frame, standardise, triangle
+from fastgd.insight import curvature
+
+#: epochs="auto": at most so many
+_EPOCHS = {"gram": 1_000_000, "full batch": 1000, "batches": 100}
+#: tol="auto": full batch relative to the gradient at zero, in batches to the loss
+_TOL = {"gram": 8 * float(np.finfo(np.float64).eps), "full batch": 1e-6, "batches": 1e-4}
+#: on sufficient statistics the gradient's length over the smallest curvature bounds the error: to so much of |w|, which
+#: costs a tenth more steps than 1e-9 and leaves room for coefficients that are small beside others
+_CERTIFICATE = 1e-11
+#: epochs="auto": records that are kept at most
+_RECORDS = 10_000
+#: multiplications from which sufficient statistics are worth their pass, if the epochs are many, too
+_HEAVY = 1e8
+#: rates of the rules that step by about the rate whatever the gradient
+_BY_RATE = {"adagrad": 0.01, "rmsprop": 0.01, "adam": 0.001}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A request in which nothing is left to choose.
+
+    `config` is in the user's words; `work` and `work_config` are what the engine gets, in coordinates of their own.
+    """
+
+    problem: Problem
+    config: Config
+    iterated: Problem
+    work: Problem
+    work_config: Config
+    frame: Frame | None
+    engine: str
+    automatic_lr: bool
+    automatic_epochs: bool
+    #: largest over smallest curvature, where it is known
+    condition: float | None = None
+
+    def with_rate(self, lr: float) -> Plan:
+        """The same at another rate."""
+        return replace(self, config=replace(self.config, lr=lr), work_config=replace(self.work_config, lr=lr))
+
+    def back(self, coef: Array, intercept: Array) -> tuple[Array, Array]:
+        """The engine's (..., K, d) and (..., K) in the user's units."""
+        if self.engine == "gram" and self.config.fit_intercept:
+            coef, intercept = coef[..., :-1], coef[..., -1]
+        return (coef, intercept) if self.frame is None else self.frame.back(coef, intercept)
+
+
+def make_plan(
+    problem: Problem,
+    *,
+    loss: Any,
+    lr: Any,
+    epochs: Any,
+    batch_size: Any,
+    shuffle: Any,
+    optimizer: Any,
+    schedule: Any,
+    l1: Any,
+    l2: Any,
+    fit_intercept: Any,
+    standardize: Any,
+    init: Any,
+    X_val: Any,
+    y_val: Any,
+    average: Any,
+    tol: Any,
+    patience: Any,
+    record: Any,
+    exact_loss: Any,
+    rng: Any,
+    engine: Any,
+) -> Plan:
+    """Check the options, choose what is "auto", and put the problem into the coordinates that are iterated on."""
+    n, d = problem.X.shape
+    if batch_size is not None:
+        batch_size = _door.integer(batch_size, "batch_size")
+        batch_size = None if batch_size >= n else batch_size
+    if isinstance(record, str):
+        if record not in ("epoch", "step"):
+            raise ValueError(f'record must be "epoch", "step", an integer >= 1 or None, got {record!r}')
+        record = 1 if record == "step" else record
+    elif record is not None:
+        record = _door.integer(record, "record")
+    shuffle, fit_intercept = _door.shuffling(shuffle), _door.flag(fit_intercept, "fit_intercept")
+    drawn = _door.generator(rng) if rng is not None else None
+    if drawn is None and ((batch_size is not None and shuffle) or isinstance(init, (tuple, list))):
+        drawn = np.random.default_rng()
+
+    loss = make_loss(loss, problem.y)
+    facts = _core.losses()[loss[0]]
+    schedule = _core.choose("schedule", *_door.choice(schedule, "schedule"))
+    numbers = lr, epochs
+    automatic, endless = (_is_auto(value) for value in numbers)
+    lr = lr if automatic else _door.positive(lr, "lr", auto=True)
+    epochs = epochs if endless else _door.integer(epochs, "epochs", auto=True)
+    if automatic and facts["curvature"] is None:
+        raise ValueError(f"lr must be a number for loss '{loss[0]}', which has kinks and no curvature to take it from")
+    if endless and schedule[0] in ("linear", "cosine"):
+        raise ValueError(f"epochs must be a number for schedule '{schedule[0]}', which ends with them")
+    if _is_auto(optimizer):
+        optimizer = _automatic_rule(automatic, batch_size, squared=facts["squared"])
+    optimizer = _core.choose("optimizer", *_door.choice(optimizer, "optimizer"))
+    implicit = check_use(optimizer[0], loss[0], batch_size, n)
+    standardize = automatic if _is_auto(standardize) else _door.flag(standardize, "standardize", auto=True)
+    heavy = not endless and epochs * n * d > _HEAVY and min(epochs, n) > 4 * (d + problem.y.shape[1] + 1)
+    worth = automatic or endless or heavy
+    engine = _engine(engine, worth=worth, squared=facts["squared"], batched=batch_size is not None, loss=loss[0])
+    way = "gram" if engine == "gram" else "full batch" if batch_size is None else "batches"
+    exact, certify = tol, False
+    if _is_auto(tol):
+        certify = engine == "gram" and (automatic or endless)
+        tol = None if not (automatic or endless) else _TOL[way]
+    elif tol is not None:
+        tol = _door.non_negative(exact, "tol", auto=True)
+    validation = check_validation(problem, X_val, y_val, loss)
+    config = Config(
+        loss=loss,
+        lr=np.nan if automatic else lr,
+        epochs=_EPOCHS[way] if endless else epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        optimizer=optimizer,
+        implicit=implicit,
+        schedule=schedule,
+        l1=_door.non_negative(l1, "l1"),
+        l2=_door.non_negative(l2, "l2"),
+        penalty_scale=None,
+        fit_intercept=fit_intercept,
+        coef=np.zeros((problem.y.shape[1], d)),
+        intercept=np.zeros(problem.y.shape[1]),
+        tol=tol,
+        certificate=_CERTIFICATE if certify else 0.0,
+        patience=_door.integer(patience, "patience"),
+        record=record,
+        exact_loss=_door.flag(exact_loss, "exact_loss"),
+        most_records=_RECORDS if endless else None,
+        tail_average=_tail(average, batch_size, automatic=automatic, validated=validation is not None),
+        validation=validation,
+        rng=drawn,
+    )
+    # The start comes last: it may draw, and a request that is refused draws nothing.
+    coef, intercept = make_start(init, problem, fit_intercept=fit_intercept, rng=drawn)
+    config = replace(config, coef=coef, intercept=intercept)
+    return _put(problem, config, standardize=standardize, engine=engine, automatic=automatic, endless=endless)
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
+def _automatic_rule(automatic: bool, batch_size: int | None, *, squared: bool) -> str:
+    """sgd, except where the rate is automatic too: then what needs the fewest epochs, or cannot blow up."""
+    if automatic and batch_size is None:
+        return "accelerated"
+    return "implicit" if automatic and batch_size == 1 and squared else "sgd"
+
+
+def _engine(asked: Any, *, worth: bool, squared: bool, batched: bool, loss: str) -> str:
+    if not isinstance(asked, str) or asked not in ("auto", "rows", "gram"):
+        raise ValueError(f'engine must be "auto", "rows" or "gram", got {asked!r}')
+    if asked == "gram" and batched:
+        raise ValueError('engine must be "rows" or "auto" in batches, got "gram"')
+    if asked == "gram" and not squared:
+        raise ValueError(f'engine must be "rows" or "auto" for loss \'{loss}\', which is not squared, got "gram"')
+    possible = squared and not batched
+    return "gram" if asked == "gram" or (asked == "auto" and possible and worth) else "rows"
+
+
+def _tail(average: Any, batch_size: int | None, *, automatic: bool, validated: bool) -> bool:
+    if _is_auto(average):
+        return automatic and batch_size is not None and not validated
+    if not (average is False or (isinstance(average, str) and average == "tail")):
+        raise ValueError(f'average must be False, "tail" or "auto", got {average!r}')
+    if average and batch_size is None:
+        raise ValueError('average must be False full batch, whose last iterate is the best, got "tail"')
+    if average and validated:
+        raise ValueError('average must be False with validation rows, whose best iterate is returned, got "tail"')
+    return bool(average)
+
+
+def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, automatic: bool, endless: bool) -> Plan:
+    """The problem in the coordinates that the engine iterates on, and the rate that these ask for."""
+    facts = _core.losses()[config.loss[0]]
+    n = len(problem.X)
+    weight = np.ones(n) if problem.sample_weight is None else problem.sample_weight
+    share = weight / weight.sum()
+    c = facts["curvature"] or 1.0
+    whole = c * (weight.sum() if facts["reduction"] == "sum" else 1.0)  # curvature of the objective per mean row
+    frame, iterated, work_config, condition = None, problem, config, None
+    if standardize:
+        Z, frame = standardise(problem.X, share, config.l2 / whole, centre=config.fit_intercept)
+        iterated = replace(problem, X=Z)
+        coef, intercept = frame.into(config.coef, config.intercept)
+        validation = config.validation and replace(config.validation, X=frame.rows(config.validation.X))
+        work_config = replace(
+            config, coef=coef, intercept=intercept, validation=validation, penalty_scale=1 / frame.scale
+        )
+    work = iterated
+    if engine == "gram":
+        work, work_config = _triangular(iterated, work_config, whole / 2 * share, facts["reduction"] == "mean")
+        largest, smallest = _spectrum(work.X, work_config)
+        work_config = replace(work_config, certificate=config.certificate * smallest)
+        condition = largest / smallest if smallest > 0 else None
+    plan = Plan(problem, config, iterated, work, work_config, frame, engine, automatic, endless, condition)
+    if not automatic:
+        return plan
+    if engine == "gram":
+        return plan.with_rate(_of_rule(1 / largest if largest > 0 else 1.0, *config.optimizer))
+    return plan.with_rate(_of_rule(rate(iterated, work_config, share, whole), *config.optimizer))
+
+
+def _triangular(iterated: Problem, config: Config, per_row: Array, mean: bool) -> tuple[Problem, Config]:
+    """The same objective as a sum of squares over a few rows, the intercept a feature that pays no penalty."""
+    d, extra = iterated.X.shape[1], int(config.fit_intercept)
+    R = triangle(iterated.X, iterated.y, np.sqrt(per_row), intercept=config.fit_intercept)
+    scale = np.ones(d) if config.penalty_scale is None else config.penalty_scale
+    validation = config.validation
+    if validation is not None:
+        factor = _core.losses()[config.loss[0]]["curvature"] / 2
+        root = np.sqrt(factor / (len(validation.X) if mean else 1.0))
+        columns = [validation.X, np.ones((len(validation.X), extra))]
+        validation = replace(validation, X=root * np.hstack(columns), y=root * validation.y)
+    work = Problem(
+        np.ascontiguousarray(R[:, : d + extra]), np.ascontiguousarray(R[:, d + extra :]), None, iterated.single
+    )
+    return work, replace(
+        config,
+        loss=("sse", {}),
+        fit_intercept=False,
+        coef=np.ascontiguousarray(np.hstack([config.coef, config.intercept[:, None]][: 1 + extra])),
+        intercept=np.zeros_like(config.intercept),
+        penalty_scale=np.append(scale, np.zeros(extra)),
+        validation=validation,
+    )
+
+
+def _spectrum(X: Any, config: Config) -> tuple[float, float]:
+    """Largest curvature of the sum of squares over the rows X plus the penalty, and the smallest that is not 0."""
+    assert config.penalty_scale is not None
+    stacked = np.vstack([X, np.diag(np.sqrt(config.l2 / 2) * config.penalty_scale)]) if config.l2 else X
+    values = np.linalg.svd(stacked, compute_uv=False) if np.isfinite(stacked).all() else np.array([np.inf])
+    nonzero = values[values > values[0] * max(stacked.shape) * np.finfo(np.float64).eps]
+    return 2 * float(values[0]) ** 2, 2 * float(nonzero[-1]) ** 2 if len(nonzero) else 0.0
+
+
+def rate(problem: Problem, config: Config, share: Array, whole: float) -> float:
+    """The rate of sgd, or of implicit steps, on rows.
+
+    With L the largest eigenvalue and tr the trace of the mean of x x^T (x with a 1 for the intercept) times the loss's
+    curvature: full batch 1/L; in batches of B 1 / ((1 + 1/B) L + tr/B), which suffices for Gaussian rows with a factor
+    of about 2 to spare (Needell, Srebro and Ward, "Stochastic Gradient Descent, Weighted Sampling, and the Randomized
+    Kaczmarz algorithm", 2016); implicit steps on single rows 1 / (tr + 2 L).
+    """
+    facts, B = _core.losses()[config.loss[0]], config.batch_size
+    with np.errstate(all="ignore"):
+        largest, squares = curvature(problem.X, share, config.fit_intercept)
+    trace = float(squares.sum()) + config.fit_intercept
+    c = whole
+    if B is not None and facts["reduction"] == "sum":
+        c = whole / len(problem.X) * B  # of as many rows as make a step
+    of_penalty = config.l2 * (1.0 if config.penalty_scale is None else float(config.penalty_scale.max()) ** 2)
+    if B is None:
+        bend = c * largest
+    elif config.implicit is not None:
+        bend = c * (trace + 2 * largest)
+    else:
+        bend = c * ((1 + 1 / B) * largest + trace / B)
+    bend += of_penalty
+    return 1 / bend if 0 < bend < np.inf else 1.0
+
+
+def _of_rule(rate: float, optimizer: str, parameters: dict[str, float]) -> float:
+    """The rate of another rule than sgd."""
+    return _BY_RATE.get(optimizer, rate * (1 - parameters.get("beta", 0.0)))

@@ -1,0 +1,152 @@
+"""Request: what an engine is asked for, and the checks of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgd import _core, _door
+from fastgd._door import Array, Rows
+from fastgd.result import FitResult
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Rows (n, d), targets (n, K), weights (n,) or None: C order, aligned, finite."""
+
+    X: Rows
+    y: Array
+    sample_weight: Array | None
+    #: y was one-dimensional: answers drop the axis of outputs
+    single: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Config:
+    """A request in which nothing is left to choose. Choices are (name, all parameters)."""
+
+    loss: tuple[str, dict[str, float]]
+    lr: float
+    epochs: int
+    batch_size: int | None
+    shuffle: bool | str
+    optimizer: tuple[str, dict[str, float]]
+    #: the loss's curvature, where the rule divides each rate by 1 + rate times the curvature of the row
+    implicit: float | None
+    schedule: tuple[str, dict[str, float]]
+    l1: float
+    l2: float
+    #: (d,): coordinate j stands for w_j / penalty_scale_j, and the penalty is that of w; None is all ones
+    penalty_scale: Array | None
+    fit_intercept: bool
+    coef: Array
+    intercept: Array
+    tol: float | None
+    #: full batch: converged, too, when the gradient is at most so many times as long as the coefficients
+    certificate: float
+    patience: int
+    record: int | str | None
+    exact_loss: bool
+    #: every second record is dropped whenever there are so many
+    most_records: int | None
+    tail_average: bool
+    validation: Problem | None
+    rng: np.random.Generator | None
+
+
+class Solution(TypedDict):
+    """What an engine answers, with outputs as an axis of their own: coef is (K, d), intercept (K,)."""
+
+    coef: Array
+    intercept: Array
+    loss: float
+    status: str
+    n_epochs: int
+    n_steps: int
+    history: dict[str, NDArray[Any]]
+
+
+Observe = Callable[[int, int, float, Array, Array, float, float], bool]
+Solve = Callable[[Problem, Config, Observe | None], Solution]
+
+
+def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
+    """The arrays, checked."""
+    rows = _door.rows(X)
+    targets = _door.targets(y, len(rows))
+    weights = _door.weights(sample_weight, len(rows))
+    return Problem(rows, targets.reshape(len(rows), -1), weights, single=targets.ndim == 1)
+
+
+def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:
+    """The loss with all its parameters, once `y` is admissible for it."""
+    called, parameters = _core.choose("loss", *_door.choice(loss, "loss"))
+    targets = _core.losses()[called]["targets"]
+    if targets != "real":
+        good = y >= 0 if targets == "non-negative" else np.isin(y, targets)
+        if not good.all():
+            row = int(np.argmin(good.all(axis=1)))
+            raise ValueError(f"{name} must be {targets} for loss '{called}', got {y[row].tolist()} in row {row}")
+    return called, parameters
+
+
+def check_validation(problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, dict[str, float]]) -> Problem | None:
+    """The validation rows, checked: as wide as the others."""
+    if X_val is None and y_val is None:
+        return None
+    if X_val is None or y_val is None:
+        raise ValueError(f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}")
+    rows = _door.rows(X_val, name="X_val")
+    targets = _door.targets(y_val, len(rows), name="y_val", of="X_val")
+    d, shape = problem.X.shape[1], problem.y.shape[1:]
+    if rows.shape[1] != d:
+        raise ValueError(f"X_val must have {d} features as X, got {rows.shape[1]}")
+    if targets.reshape(len(rows), -1).shape[1:] != shape or (targets.ndim == 1) != problem.single:
+        raise ValueError(f"y_val must have as many outputs as y, got shape {targets.shape}")
+    validation = Problem(rows, targets.reshape(len(rows), -1), None, problem.single)
+    make_loss(loss, validation.y, name="y_val")
+    return validation
+
+
+def check_use(optimizer: str, loss: str, batch_size: int | None, n: int) -> float | None:
+    """Refuse a rule that is not made for such batches or such a loss; the loss's curvature if the rule needs it."""
+    use, facts = _core.optimizers()[optimizer]["use"], _core.losses()[loss]
+    if use == "full batch" and batch_size is not None:
+        raise ValueError(f"batch_size must be None for optimizer '{optimizer}', which takes all rows, got {batch_size}")
+    if use != "single rows":
+        return None
+    if batch_size != 1 and n > 1:
+        raise ValueError(f"batch_size must be 1 for optimizer '{optimizer}', which takes single rows, got {batch_size}")
+    if not facts["squared"]:
+        raise ValueError(f"loss must be a squared one for optimizer '{optimizer}', got '{loss}'")
+    return float(facts["curvature"])
+
+
+def make_start(
+    init: Any, problem: Problem, *, fit_intercept: bool, rng: np.random.Generator | None
+) -> tuple[Array, Array]:
+    """The first coefficients (K, d) and intercepts (K,)."""
+    outputs, d = problem.y.shape[1], problem.X.shape[1]
+    of_coef, of_intercept = ((d,), ()) if problem.single else ((outputs, d), (outputs,))
+    accepted = '"zeros", ("normal", std), (coef, intercept) or a FitResult'
+    if isinstance(init, FitResult):
+        init = (init.coef, init.intercept)
+    if isinstance(init, str) and init == "zeros":
+        return np.zeros((outputs, d)), np.zeros(outputs)
+    if not isinstance(init, (tuple, list)) or len(init) != 2:
+        raise ValueError(f"init must be {accepted}, got {init!r}")
+    if isinstance(init[0], str):
+        if init[0] != "normal":
+            raise ValueError(f"init must be {accepted}, got {init!r}")
+        std = _door.non_negative(init[1], "std of init")
+        assert rng is not None
+        return rng.normal(0.0, std, of_coef).reshape(outputs, d), np.zeros(outputs)
+    coef = _door.vector(init[0], of_coef, "coef of init")
+    intercept = _door.vector(init[1], of_intercept, "intercept of init")
+    if not fit_intercept and intercept.any():
+        raise ValueError(f"intercept of init must be 0 with fit_intercept=False, got {init[1]!r}")
+    return coef.reshape(outputs, d).copy(), intercept.reshape(outputs).copy()

@@ -1,0 +1,84 @@
+"""Standard: centred and scaled coordinates, and rows made few, without changing what is minimised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgd._door import Array, Rows
+
+#: rows that are brought to triangular form together
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Standardised coordinates v_j = scale_j w_j and b' = b + mean . w, in which x stands as (x - mean) / scale."""
+
+    mean: Array
+    scale: Array
+
+    def into(self, coef: Array, intercept: Array) -> tuple[Array, Array]:
+        """(..., K, d) and (..., K) from the user's units."""
+        return coef * self.scale, intercept + coef @ self.mean
+
+    def back(self, coef: Array, intercept: Array) -> tuple[Array, Array]:
+        """(..., K, d) and (..., K) to the user's units."""
+        coef = coef / self.scale
+        return coef, intercept - coef @ self.mean
+
+    def rows(self, X: Rows) -> Array:
+        """The rows in these coordinates."""
+        return np.asarray((X - self.mean) / self.scale)
+
+
+def standardise(X: Rows, share: Array, ridge: float, *, centre: bool) -> tuple[Array, Frame]:
+    """Centred (if asked) and scaled rows, and the coordinates that they are in.
+
+    scale_j^2 is the weighted variance of column j (not centred: its mean square) plus `ridge`, which is the l2 penalty
+    over the loss's curvature; columns without either have scale 1. Safe for offsets and units of any size: the mean is
+    taken twice, and squares are of numbers no larger than 1. Rows of share 0 do not count.
+    """
+    rows = X.astype(np.float64)
+    counted = rows[share > 0] if (share == 0).any() else rows
+    mean = np.zeros(rows.shape[1])
+    if centre:
+        mean = share @ rows
+        flat = (counted == counted[:1]).all(axis=0)
+        mean[flat] = counted[0, flat]  # to the last bit, so that a constant column becomes zero
+        rows -= mean
+        rest = share @ rows  # what rounding left of the mean where the offset is large
+        rest[flat] = 0.0
+        rows -= rest
+        mean += rest
+    counted = rows[share > 0] if (share == 0).any() else rows
+    largest = np.abs(counted).max(axis=0)
+    unit = np.where(largest > 0, largest, 1.0)
+    spread = unit * np.sqrt(share @ (rows / unit) ** 2)
+    scale = np.hypot(spread, np.sqrt(ridge))
+    scale[scale == 0] = 1.0
+    rows /= scale
+    return rows, Frame(mean, scale)
+
+
+def triangle(X: Rows, y: Array, root: Array, *, intercept: bool) -> Array:
+    """R of the QR decomposition of the rows root_i (x_i, 1 if `intercept`, y_i): at most d + 1 + K rows.
+
+    Sums of squares over all the rows are those over R's, so least squares on R is least squares on all. Triangles of
+    parts are merged by taking that of them stacked; nothing loses digits as a Gram matrix does.
+    """
+
+    def reduced(rows: Array) -> Array:
+        return np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
+
+    triangles: list[Array] = []
+    for at in range(0, len(X), _BLOCK):
+        part = slice(at, at + _BLOCK)
+        columns = [X[part], np.ones((len(y[part]), 1)), y[part]] if intercept else [X[part], y[part]]
+        block = root[part, None] * np.hstack(columns)
+        triangles.append(block if len(block) <= block.shape[1] else reduced(block))
+        if sum(map(len, triangles)) > _BLOCK + 2 * block.shape[1]:
+            triangles = [reduced(np.vstack(triangles))]
+    stacked = np.vstack(triangles)
+    return np.ascontiguousarray(stacked if len(triangles) == 1 else reduced(stacked))

@@ -1,0 +1,320 @@
+"""`fit(X, y)` without options is right, or says that it is not; standardising and statistics change nothing."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastgd
+from conftest import fitting, make_problem
+from fastgd import _core, _standard, reference
+
+SQUARED = [name for name, row in _core.losses().items() if row["squared"]]
+SMOOTH = [name for name, row in _core.losses().items() if row["smooth"]]
+
+
+def conditioned(condition, n=400, d=6, seed=0):
+    """Rows whose Hessian has this condition number, standardised columns or not."""
+    rng = np.random.default_rng(seed)
+    U, _ = np.linalg.qr(rng.standard_normal((n, d)))
+    V, _ = np.linalg.qr(rng.standard_normal((d, d)))
+    X = np.sqrt(n) * U * np.logspace(0, -np.log10(condition) / 2, d) @ V.T
+    return X, X @ rng.standard_normal(d) + 0.1 * rng.standard_normal(n) + 3
+
+
+def test_the_tutorials_csv_without_options():
+    x, y = fastgd.datasets.load_points()
+    best = fastgd.closed_form(x, y)
+    for fit in (fastgd.fit, reference.fit):
+        result = fit(x, y)
+        assert (result.status, result.engine, result.optimizer, result.standardized) == (
+            *("converged", "gram", "accelerated"),
+            True,
+        )
+        np.testing.assert_allclose(result.coef, best.coef, rtol=1e-12)
+        np.testing.assert_allclose([result.intercept, result.loss], [best.intercept, best.loss], rtol=1e-12)
+
+
+@pytest.mark.parametrize("condition", [1e1, 1e2, 1e3, 1e4, 1e5, 1e6])
+@pytest.mark.parametrize("loss", SQUARED)
+def test_squared_losses_reach_the_closed_form(loss, condition):
+    X, y = conditioned(condition)
+    best = fastgd.closed_form(X, y, loss=loss)
+    found = fastgd.fit(X, y, loss=loss)
+    assert found.status == "converged"
+    np.testing.assert_allclose(found.coef, best.coef, rtol=1e-8)
+    np.testing.assert_allclose(found.intercept, best.intercept, rtol=1e-8)
+
+
+def test_what_cannot_be_certain_is_said():
+    X, y = conditioned(1e12)
+    with pytest.warns(fastgd.ConvergenceWarning, match="condition number .* is too high"):
+        result = fastgd.fit(X, y)
+    assert result.status == "max_epochs"
+    assert result.loss < 1.001 * fastgd.closed_form(X, y).loss
+    assert len(result.history) <= 10_001
+    assert (result.history.epoch[0], result.history.epoch[-1]) == (0, result.n_epochs)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_short_rank_ends_in_the_smallest_standardised_solution(fit_intercept):
+    rng = np.random.default_rng(0)
+    for X in (
+        rng.standard_normal((20, 50)) * 10.0 ** rng.uniform(-3, 3, 50),
+        rng.standard_normal((60, 3))[:, [0, 1, 2, 1]],
+    ):
+        y = rng.standard_normal(len(X))
+        best = fastgd.closed_form(X, y, fit_intercept=fit_intercept, standardize=True)
+        found = fastgd.fit(X, y, fit_intercept=fit_intercept)
+        assert found.status == "converged"
+        np.testing.assert_allclose(found.predict(X), best.predict(X), atol=1e-8)
+        np.testing.assert_allclose(found.coef, best.coef, atol=1e-7 * np.abs(best.coef).max())
+
+
+@pytest.mark.parametrize(
+    "options", [{"l2": 0.3}, {"sample_weight": np.arange(60) % 4}, {"fit_intercept": False, "l2": 1.0}]
+)
+@pytest.mark.parametrize("outputs", [None, 2])
+@pytest.mark.parametrize("loss", SQUARED)
+def test_with_penalty_weights_and_outputs(loss, outputs, options):
+    X, y = make_problem(loss, outputs=outputs)
+    X = X * [1e-4, 1.0, 1e4] + [0, 50, 0]
+    best, found = fastgd.closed_form(X, y, loss=loss, **options), fastgd.fit(X, y, loss=loss, **options)
+    np.testing.assert_allclose(found.coef, best.coef, rtol=1e-8)
+    np.testing.assert_allclose(found.loss, best.loss, rtol=1e-10)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_offsets_units_and_constant_columns_do_no_harm(offset):
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((500, 4))
+    X = np.column_stack([Z * [1e-8, 1e-3, 1.0, 1e8] + offset * np.array([0, 0, 1, 0]), np.full(500, 0.1)])
+    y = Z @ [1.0, 2.0, 3.0, 4.0] + rng.standard_normal(500)
+    truth = np.linalg.lstsq(np.column_stack([Z, np.ones(500)]), y, rcond=None)[0]
+    for options in ({}, {"batch_size": 500}):
+        found = fastgd.fit(X, y, **options)
+        np.testing.assert_allclose(found.coef[:4] * [1e-8, 1e-3, 1.0, 1e8], truth[:4], rtol=1e-7 if offset else 1e-9)
+        assert found.coef[4] == 0
+    batched = fastgd.fit(X, y, batch_size=10, rng=0)
+    assert batched.loss < 1.01 * fastgd.closed_form(X, y).loss
+
+
+@pytest.mark.parametrize("loss", [name for name in SMOOTH if name not in SQUARED])
+def test_smooth_losses_reach_their_minimum(loss):
+    X, y = make_problem(loss, n=300)
+    X = X * [1e-3, 1.0, 1e3] + [0, 0, 5e3]
+    best = fastgd.fit(X, y, loss=loss, tol=1e-12, epochs=100_000)
+    found = fastgd.fit(X, y, loss=loss)
+    assert (found.status, found.engine) == ("converged", "rows")
+    assert found.loss <= best.loss * (1 + 1e-6)
+    _, grad, grad_b = fastgd.loss_and_gradient(X, y, best.coef, best.intercept, loss=loss)
+    assert np.abs(grad * X.std(axis=0)).max() < 1e-6
+    assert abs(grad_b) < 1e-6
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 256])
+def test_batches_are_near_the_optimum_after_five_epochs(batch_size, seed):
+    rng = np.random.default_rng(seed)
+    X, y = conditioned(100, n=100_000, d=10, seed=seed)
+    y = y + rng.standard_normal(len(y))
+    best = fastgd.closed_form(X, y).loss
+    result = fastgd.fit(X, y, batch_size=batch_size, epochs=5, rng=seed)
+    assert result.options["tail_average"]
+    assert result.loss <= best * (1 + 1e-3)
+
+
+RULES = [(name, size) for name in _core.optimizers() for size in (1, 8, None) if fitting(name, size)]
+
+
+@pytest.mark.parametrize(("optimizer", "batch_size"), RULES)
+@pytest.mark.parametrize("loss", SMOOTH)
+def test_engine_and_reference_choose_and_do_the_same(loss, optimizer, batch_size):
+    if _core.optimizers()[optimizer]["use"] == "single rows" and loss not in SQUARED:
+        return
+    X, y = make_problem(loss)
+    X = X * [1e-2, 1.0, 1e2]
+    options = {"loss": loss, "optimizer": optimizer, "batch_size": batch_size, "epochs": 6, "l1": 0.01, "l2": 0.1}
+    comparison = fastgd.compare(X, y, **options, rng=0)
+    assert comparison.max_difference < 1e-9
+    assert comparison.result.lr == comparison.reference.lr > 0
+
+
+@pytest.mark.parametrize("optimizer", [name for name in _core.optimizers() if fitting(name, None)])
+@pytest.mark.parametrize(
+    "options", [{}, {"l1": 0.3, "l2": 0.2}, {"fit_intercept": False}, {"sample_weight": np.arange(60) % 3}]
+)
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("loss", SQUARED)
+def test_sufficient_statistics_give_the_same_iterates(loss, standardize, options, optimizer):
+    X, y = make_problem(loss)
+    lr = 0.02 if optimizer not in ("momentum", "nesterov") else 0.002
+    lr = lr / len(X) if loss == "sse" and optimizer not in ("adagrad", "rmsprop", "adam") else lr
+    asked = {"loss": loss, "lr": lr, "epochs": 60, "optimizer": optimizer, "standardize": standardize} | options
+    rows, gram = (fastgd.fit(X, y, **asked, engine=engine) for engine in ("rows", "gram"))
+    assert (rows.engine, gram.engine) == ("rows", "gram")
+    for name in ("coef", "intercept", "loss", "grad_norm", "lr"):
+        a, b = getattr(rows.history, name), getattr(gram.history, name)
+        np.testing.assert_allclose(b, a, rtol=1e-8, atol=1e-10 * np.abs(a).max(), err_msg=name)
+    assert rows.history.epoch.tolist() == gram.history.epoch.tolist()
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 7}, {"batch_size": 1}])
+@pytest.mark.parametrize("penalty", [{}, {"l2": 0.4}, {"l1": 0.3, "l2": 0.1}])
+def test_standardising_is_descent_on_standardised_columns(penalty, options):
+    X, y = make_problem("mse")
+    X = X * [1e-2, 1.0, 30.0] + [0, 7, 0]
+    scale = np.sqrt(X.var(axis=0) + penalty.get("l2", 0) / 2)
+    Z = (X - X.mean(axis=0)) / scale
+    asked = {"lr": 0.05, "epochs": 30, "rng": 3, "record": "step"} | options
+    found = fastgd.fit(X, y, standardize=True, **asked, **penalty)
+    if not penalty:
+        plain = fastgd.fit(Z, y, **asked)
+        np.testing.assert_allclose(found.history.coef, plain.history.coef / scale, rtol=1e-9, atol=1e-12)
+        back = plain.history.intercept - (plain.history.coef / scale) @ X.mean(axis=0)
+        np.testing.assert_allclose(found.history.intercept, back, rtol=1e-9, atol=1e-9)
+    for loss, w, b in zip(found.history.loss[:1], found.history.coef[:1], found.history.intercept[:1], strict=True):
+        np.testing.assert_allclose(loss, fastgd.loss_and_gradient(X, y, w, b, **penalty)[0])
+    np.testing.assert_allclose(
+        found.loss, fastgd.loss_and_gradient(X, y, found.coef, found.intercept, **penalty)[0], rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_standardising_never_changes_the_objective(standardize):
+    X, y = make_problem("mse")
+    X = X * [0.1, 1.0, 10.0]
+    options = {"l1": 0.2, "l2": 0.3, "lr": "auto", "epochs": 100_000, "tol": 1e-13, "record": None}
+    found = fastgd.fit(X, y, standardize=standardize, **options)
+    _, grad, grad_b = fastgd.loss_and_gradient(X, y, found.coef, found.intercept, l2=0.3)
+    held = found.coef == 0
+    np.testing.assert_allclose(grad[~held], -0.2 * np.sign(found.coef[~held]), atol=1e-7)
+    assert (np.abs(grad[held]) <= 0.2 + 1e-9).all()
+    assert abs(grad_b) < 1e-7
+
+
+def test_starts_are_in_the_users_units():
+    X, y = make_problem("mse")
+    X = X * [1e-2, 1.0, 30.0] + [0, 7, 0]
+    start = (np.array([1.0, -2.0, 0.5]), 4.0)
+    for options in (
+        {},
+        {"batch_size": 5},
+        {"engine": "rows"},
+        {"fit_intercept": True, "lr": 0.01, "standardize": True},
+    ):
+        history = fastgd.fit(X, y, init=start, epochs=3, rng=0, **options).history
+        np.testing.assert_allclose(history.coef[0], start[0], rtol=1e-14)
+        np.testing.assert_allclose(history.intercept[0], 4.0, rtol=1e-13)
+    best = fastgd.fit(X, y)
+    again = fastgd.fit(X, y, init=best)
+    assert again.status == "converged"
+    assert again.n_epochs <= 3
+    draw = fastgd.fit(X, y, init=("normal", 0.1), epochs=1, rng=5).history.coef[0]
+    np.testing.assert_allclose(draw, np.random.default_rng(5).normal(0, 0.1, 3), rtol=1e-14)
+
+
+def test_validation_and_callbacks_are_in_the_users_units():
+    X, y = make_problem("mse")
+    X = X * [1e-2, 1.0, 30.0] + [0, 7, 0]
+    X_val, y_val = X[:20] * 1.1, y[:20]
+    for options in ({}, {"engine": "rows"}, {"batch_size": 6}, {"loss": "sse"}):
+        states = []
+        result = fastgd.fit(X, y, X_val=X_val, y_val=y_val, epochs=8, rng=0, callback=states.append, **options)
+        reduce = np.sum if options.get("loss") == "sse" else np.mean
+        for w, b, value in zip(result.history.coef, result.history.intercept, result.history.val_loss, strict=True):
+            np.testing.assert_allclose(reduce((X_val @ w + b - y_val) ** 2), value, rtol=1e-9)
+        np.testing.assert_allclose([state.coef for state in states], result.history.coef[1:], rtol=1e-12)
+        np.testing.assert_allclose([state.intercept for state in states], result.history.intercept[1:], rtol=1e-12)
+
+
+def test_a_rate_that_is_too_large_after_all_is_halved(monkeypatch):
+    X, y = make_problem("mse")
+    sound = fastgd._auto._of_rule
+    monkeypatch.setattr(fastgd._auto, "_of_rule", lambda *given: 50 * sound(*given))
+    rng = np.random.default_rng(0)
+    result = fastgd.fit(X, y, batch_size=6, rng=rng)
+    assert "the automatic rate was too large and was halved" in result.message
+    assert result.loss < 1.05 * fastgd.closed_form(X, y).loss
+    twin = np.random.default_rng(0)
+    for _ in range(result.n_epochs):
+        twin.permutation(len(X))
+    assert rng.random() == twin.random(), "only the permutations of the run that counts are used"
+    full = fastgd.fit(X, y)
+    assert full.status == "converged"
+    np.testing.assert_allclose(full.coef, fastgd.closed_form(X, y).coef, rtol=1e-8)
+
+
+CHOICES = [
+    ({}, ("accelerated", "gram", True, False, 1_000_000)),
+    ({"loss": "huber"}, ("accelerated", "rows", True, False, 1000)),
+    ({"batch_size": 10}, ("sgd", "rows", True, True, 100)),
+    ({"batch_size": 1}, ("implicit", "rows", True, True, 100)),
+    ({"batch_size": 1, "loss": "huber"}, ("sgd", "rows", True, True, 100)),
+    ({"lr": 0.01}, ("sgd", "gram", False, False, 1_000_000)),
+    ({"lr": 0.01, "epochs": 5}, ("sgd", "rows", False, False, 5)),
+    ({"epochs": 5}, ("accelerated", "gram", True, False, 5)),
+    ({"lr": 0.01, "batch_size": 10}, ("sgd", "rows", False, False, 100)),
+    ({"optimizer": "adam"}, ("adam", "gram", True, False, 1_000_000)),
+    ({"engine": "rows"}, ("accelerated", "rows", True, False, 1000)),
+    ({"standardize": False}, ("accelerated", "gram", False, False, 1_000_000)),
+    ({"batch_size": 10, "average": False}, ("sgd", "rows", True, False, 100)),
+]
+
+
+@pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
+@pytest.mark.parametrize(("options", "chosen"), CHOICES, ids=[str(options) for options, _ in CHOICES])
+def test_what_auto_means(options, chosen):
+    X, y = make_problem("mse")
+    result = fastgd.fit(X, y, rng=0, record=None, **options)
+    told = (result.optimizer, result.engine, result.standardized, *map(result.options.get, ("tail_average", "epochs")))
+    assert told == chosen
+    assert np.isfinite(result.lr)
+
+
+def test_large_textbook_runs_move_to_sufficient_statistics():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200_000, 3)), rng.standard_normal(200_000)
+    quick = fastgd.fit(X, y, lr=0.01, epochs=200)
+    assert quick.engine == "gram"
+    np.testing.assert_allclose(quick.coef, fastgd.fit(X, y, lr=0.01, epochs=200, engine="rows").coef, rtol=1e-10)
+
+
+def test_every_auto_is_a_default():
+    parameters = inspect.signature(fastgd.fit).parameters
+    autos = {name for name, parameter in parameters.items() if parameter.default == "auto"}
+    assert autos == {"lr", "epochs", "optimizer", "standardize", "average", "tol", "engine"}
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(st.integers(1, 60), st.integers(1, 8), st.integers(1, 3), st.integers(0, 2**32 - 1), st.booleans())
+def test_triangles_keep_every_sum_of_squares_and_merge(n, d, outputs, seed, intercept):
+    rng = np.random.default_rng(seed)
+    X, y, root = rng.standard_normal((n, d)), rng.standard_normal((n, outputs)), rng.uniform(0, 2, n)
+    R = _standard.triangle(X, y, root, intercept=intercept)
+    columns = [X, np.ones((n, 1)), y] if intercept else [X, y]
+    A = root[:, None] * np.hstack(columns)
+    assert len(R) <= max(A.shape[1], min(n, A.shape[1]))
+    np.testing.assert_allclose(R.T @ R, A.T @ A, rtol=1e-10, atol=1e-10)
+
+
+def test_triangles_of_many_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y, root = rng.standard_normal((1000, 3)), rng.standard_normal((1000, 1)), np.ones(1000)
+    whole = _standard.triangle(X, y, root, intercept=True)
+    monkeypatch.setattr(_standard, "_BLOCK", 7)
+    parts = _standard.triangle(X, y, root, intercept=True)
+    assert parts.shape == whole.shape
+    np.testing.assert_allclose(np.abs(parts), np.abs(whole), rtol=1e-10, atol=1e-10)
+
+
+def test_real_tables_without_options():
+    X, y, _ = fastgd.datasets.load_penguins()
+    best = fastgd.closed_form(X, y)
+    np.testing.assert_allclose(fastgd.fit(X, y).coef, best.coef, rtol=1e-8)
+    for batch_size in (1, 32):
+        assert fastgd.fit(X, y, batch_size=batch_size, rng=0).loss < 1.005 * best.loss
+    assert fastgd.fit(X, y, loss=("huber", {"delta": 300.0})).status == "converged"
