@@ -301,13 +301,15 @@ def test_triangles_keep_every_sum_of_squares_and_merge(n, d, outputs, seed, inte
     np.testing.assert_allclose(R.T @ R, A.T @ A, rtol=1e-10, atol=1e-10)
 
 
-def test_triangles_of_many_blocks(monkeypatch):
+@pytest.mark.parametrize("independent", [1e-4, 2.0], ids=["by products", "by blocks"])
+def test_triangles_of_many_blocks(independent, monkeypatch):
     rng = np.random.default_rng(0)
     X, y, root = rng.standard_normal((1000, 3)), rng.standard_normal((1000, 1)), np.ones(1000)
     whole = _standard.triangle(X, y, root, intercept=True)
     monkeypatch.setattr(_standard, "_BLOCK", 7)
+    monkeypatch.setattr(_standard, "_INDEPENDENT", independent)
     parts = _standard.triangle(X, y, root, intercept=True)
-    assert parts.shape == whole.shape
+    assert parts.shape == whole.shape == (5, 5)
     np.testing.assert_allclose(np.abs(parts), np.abs(whole), rtol=1e-10, atol=1e-10)
 
 

@@ -92,11 +92,22 @@ def test_public_names_exist_and_are_documented():
         _ = fastgd.fitt
 
 
-def test_readme_runs(tmp_path, monkeypatch):
+def test_readme_runs_and_says_what_it_shows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert blocks
     exec(compile("\n".join(blocks), "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    shown = [block for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if block.startswith("FitResult")]
+    assert shown
+    for result in re.split(r"(?m)^(?=FitResult)", shown[0])[1:]:
+        assert result in said
+    warning = re.search(r"DivergenceWarning: (.*?)```", text, re.DOTALL)[1]
+    x, y = fastgd.datasets.load_points()
+    with pytest.warns(fastgd.DivergenceWarning) as warned:
+        fastgd.fit(x, y, lr=0.01, epochs=1000)
+    assert " ".join(warning.split()) == str(warned[0].message)
 
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
