@@ -76,7 +76,7 @@ def triangle(X: Rows, y: Array, root: Array, *, intercept: bool) -> Array:
     def block(at: int) -> Array:
         part = slice(at, at + _BLOCK)
         ones = np.ones((len(y[part]), int(intercept)))
-        return root[part, None] * np.hstack([X[part], ones, y[part]])
+        return np.asarray(root[part, None] * np.hstack([X[part], ones, y[part]]))
 
     starts = range(0, len(X), _BLOCK)
     if len(X) > 4 * columns:
