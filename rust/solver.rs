@@ -26,6 +26,8 @@ pub struct Config {
     /// Full batch: converged, too, when the gradient is at most so many times as long as the coefficients.
     pub certificate: f64,
     pub patience: u64,
+    /// As in `Bounds`.
+    pub slack: f64,
     pub record: Record,
     pub exact_loss: bool,
     /// Records are dropped, every second one, whenever there are so many.
@@ -43,6 +45,8 @@ pub struct Solution {
     pub status: Status,
     pub epochs: u64,
     pub steps: u64,
+    /// The epoch whose end was best, on the validation rows if there were any.
+    pub best_epoch: u64,
     pub history: History,
 }
 
@@ -89,6 +93,7 @@ struct Run<'a> {
     bounds: Bounds,
     /// The end of an epoch with the lowest loss so far, on the validation rows if there are any, and that loss.
     best: (Vec<f64>, f64),
+    best_epoch: u64,
     /// The start, and the objective there.
     first: (Vec<f64>, f64),
     tail: Tail,
@@ -118,8 +123,9 @@ impl<'a> Run<'a> {
             epochs: 0,
             steps: 0,
             last,
-            bounds: Bounds::new(0.0, 0.0),
+            bounds: Bounds::new(0.0, 0.0, 0.0),
             best: (theta.clone(), f64::INFINITY),
+            best_epoch: 0,
             first: (theta.clone(), f64::INFINITY),
             tail: Tail::new(if config.tail_average { theta.len() } else { 0 }),
             theta,
@@ -129,7 +135,7 @@ impl<'a> Run<'a> {
         run.measure();
         let at_zero = run.theta.iter().all(|&theta| theta == 0.0);
         let zero = if at_zero { run.loss } else { run.exact(&vec![0.0; run.theta.len()])? };
-        run.bounds = Bounds::new(run.loss, zero);
+        run.bounds = Bounds::new(run.loss, zero, run.config.slack);
         run.first.1 = run.loss;
         let val_loss = run.validate()?;
         run.keep_best(val_loss.unwrap_or(run.loss));
@@ -256,8 +262,8 @@ impl<'a> Run<'a> {
         if status == Status::Diverged && (loss.is_nan() || loss > self.first.1) {
             (self.theta, loss) = self.first.clone();
         }
-        let Run { theta, epochs, steps, history, .. } = self;
-        Ok(Solution { theta, loss, status, epochs, steps, history })
+        let Run { theta, epochs, steps, best_epoch, history, .. } = self;
+        Ok(Solution { theta, loss, status, epochs, steps, best_epoch, history })
     }
 
     /// Sets `grad` and `loss` to those of `batch`, penalty included; returns the sum of `s_i loss_i`, and the penalty.
@@ -329,6 +335,7 @@ impl<'a> Run<'a> {
         if loss < self.best.1 {
             self.best.0.copy_from_slice(&self.theta);
             self.best.1 = loss;
+            self.best_epoch = self.epochs;
         }
     }
 
@@ -378,6 +385,7 @@ mod tests {
             shuffle: Shuffle::EveryEpoch,
             tol: None,
             certificate: 0.0,
+            slack: 1e-12,
             most_records: None,
             patience: 5,
             record,

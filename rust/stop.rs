@@ -27,8 +27,6 @@ impl Status {
 
 /// Beyond this many times the larger of the objectives at the start and at zero, a run has diverged.
 const GROWTH: f64 = 1e6;
-/// A full-batch run may end above its start by rounding: this share of the larger of the two objectives.
-const ROUNDING: f64 = 1e-12;
 
 /// A run in batches may well end above its start, but not by so much.
 const FAR: f64 = 10.0;
@@ -38,12 +36,14 @@ const FAR: f64 = 10.0;
 pub struct Bounds {
     start: f64,
     scale: f64,
+    /// By which share of the scale a sound full-batch run may end above its start: rounding where every step descends.
+    slack: f64,
 }
 
 impl Bounds {
     /// From the objective at the start and at zero coefficients.
-    pub fn new(start: f64, zero: f64) -> Self {
-        Bounds { start, scale: start.max(zero) }
+    pub fn new(start: f64, zero: f64, slack: f64) -> Self {
+        Bounds { start, scale: start.max(zero), slack }
     }
 
     /// Whether an objective is finite and of a size that a sound run can have.
@@ -58,7 +58,7 @@ impl Bounds {
 
     /// Whether a full-batch run that ends at `loss` ends above its start.
     pub fn above_start(&self, loss: f64) -> bool {
-        loss > self.start + ROUNDING * self.scale
+        loss > self.start + self.slack * self.scale
     }
 }
 
@@ -92,12 +92,13 @@ mod tests {
 
     #[test]
     fn bounds_catch_growth_and_what_is_not_finite() {
-        let bounds = Bounds::new(2.0, 1.0);
+        let bounds = Bounds::new(2.0, 1.0, 1e-12);
         assert!(bounds.hold(2e6) && !bounds.hold(2.1e6));
         assert!(!bounds.hold(f64::NAN) && !bounds.hold(f64::INFINITY));
         assert!(bounds.above_start(2.001) && !bounds.above_start(2.0 + 1e-15));
+        assert!(!Bounds::new(2.0, 1.0, 1e-3).above_start(2.001));
         assert!(bounds.far_above(21.0) && !bounds.far_above(19.0));
-        assert!(!Bounds::new(f64::INFINITY, 1.0).hold(f64::INFINITY));
+        assert!(!Bounds::new(f64::INFINITY, 1.0, 1e-12).hold(f64::INFINITY));
     }
 
     #[test]

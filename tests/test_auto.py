@@ -123,7 +123,8 @@ def test_batches_are_near_the_optimum_after_five_epochs(batch_size, seed):
     y = y + rng.standard_normal(len(y))
     best = fastgd.closed_form(X, y).loss
     result = fastgd.fit(X, y, batch_size=batch_size, epochs=5, rng=seed)
-    assert result.options["tail_average"]
+    assert result.options["average"] == "tail"
+    assert "returned is the mean of the iterates after epoch 2" in result.message
     assert result.loss <= best * (1 + 1e-3)
 
 
@@ -270,7 +271,8 @@ CHOICES = [
 def test_what_auto_means(options, chosen):
     X, y = make_problem("mse")
     result = fastgd.fit(X, y, rng=0, record=None, **options)
-    told = (result.optimizer, result.engine, result.standardized, *map(result.options.get, ("tail_average", "epochs")))
+    average = result.options["average"] == "tail"
+    told = (result.optimizer, result.engine, result.standardized, average, result.options["epochs"])
     assert told == chosen
     assert np.isfinite(result.lr)
 
@@ -320,3 +322,14 @@ def test_real_tables_without_options():
     for batch_size in (1, 32):
         assert fastgd.fit(X, y, batch_size=batch_size, rng=0).loss < 1.005 * best.loss
     assert fastgd.fit(X, y, loss=("huber", {"delta": 300.0})).status == "converged"
+
+
+@pytest.mark.parametrize(
+    ("loss", "optimizer", "lr"), [("mse", "adam", 0.01), ("mse", "momentum", 0.05), ("absolute", "sgd", 0.1)]
+)
+def test_a_warm_start_that_hops_about_its_minimum_has_not_diverged(loss, optimizer, lr):
+    X, y = make_problem("mse")
+    options = {"loss": loss, "optimizer": optimizer, "lr": lr}
+    best = fastgd.fit(X, y, epochs=2000, **options)
+    for epochs in (1, 3, 20):
+        assert fastgd.fit(X, y, epochs=epochs, init=best, **options).status == "max_epochs"

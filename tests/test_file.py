@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import stat
@@ -71,13 +72,17 @@ def test_version_1_is_read_for_ever(tmp_path):
     text = (
         '{"format": "fastgd result", "version": 1, "fastgd": "0.1.0", "coef": [1.5], "intercept": 0.25, "loss": 0.5,'
         ' "status": "max_epochs", "message": "ran", "n_epochs": 1, "n_steps": 1, "lr": 0.1, "optimizer": "sgd",'
-        ' "engine": "rows", "standardized": false, "options": {"loss": ["mse", {}]}, "history": {"epoch": [0, 1],'
+        ' "engine": "rows", "standardized": false, "options": {"loss": ["mse", {}], "l1": 0.0, "l2": 0.5,'
+        ' "fit_intercept": true}, "history": {"epoch": [0, 1],'
         ' "step": [0, 1], "loss": [2.0, "inf"], "coef": [[0.0], [1.5]], "intercept": [0.0, 0.25], "lr": [0.1, 0.1],'
         ' "grad_norm": [1.0, "nan"], "seconds": [0.0, 0.001], "val_loss": null}}'
     )
     (tmp_path / "old.json").write_text(text)
     result = fastgd.load(tmp_path / "old.json")
-    assert (result.coef.tolist(), result.intercept, result.options) == ([1.5], 0.25, {"loss": ("mse", {})})
+    assert (result.coef.tolist(), result.intercept, result.options) == (
+        *([1.5], 0.25),
+        {"loss": ("mse", {}), "l1": 0.0, "l2": 0.5, "fit_intercept": True},
+    )
     assert result.history.loss[1] == np.inf
     assert np.isnan(result.history.grad_norm[1])
 
@@ -109,7 +114,7 @@ def test_what_cannot_be_read_or_written_is_an_os_error(tmp_path):
         fastgd.load(tmp_path / "none.json")
     with pytest.raises(OSError, match="directory"):
         fastgd.load(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"nowhere/model\.json'$"):
         RESULTS[0].save(tmp_path / "nowhere" / "model.json")
 
 
@@ -125,6 +130,48 @@ def test_a_pipe_is_written_to_and_a_link_stays_a_link(tmp_path):
     RESULTS[0].save(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     same(fastgd.load(tmp_path / "real.json"), RESULTS[0])
+
+
+DAMAGE = [
+    (("version",), True),
+    (("coef",), [float("nan")] * 3),
+    (("engine",), "foo"),
+    (("optimizer",), "foo"),
+    (("history", "epoch", 1), 0.5),
+    (("history", "step", 1), -1),
+    (("history", "epoch", 1), "nan"),
+    (("options", "batch_size"), -3),
+    (("options", "batch_size"), "x"),
+    (("options", "loss"), ["foo", {}]),
+    (("options", "loss"), ["mse"]),
+    (("options", "l1"), None),
+    (("history", "loss"), None),
+]
+
+
+@pytest.mark.parametrize(("place", "value"), DAMAGE, ids=str)
+def test_damage_is_refused(place, value, tmp_path):
+    RESULTS[0].save(tmp_path / "bad.json")
+    held = json.loads((tmp_path / "bad.json").read_text())
+    inner = held
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = "nan" if value != value else value
+    (tmp_path / "bad.json").write_text(json.dumps(held).replace("NaN", '"nan"'))
+    with pytest.raises(ValueError, match="path must name a file that"):
+        fastgd.load(tmp_path / "bad.json")
+
+
+def test_many_threads_may_save_to_one_path(tmp_path):
+    def work():
+        for _ in range(50):
+            RESULTS[0].save(tmp_path / "model.json")
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(work) for _ in range(8)]:
+            done.result()
+    same(fastgd.load(tmp_path / "model.json"), RESULTS[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
 
 
 damaged = st.recursive(

@@ -187,6 +187,8 @@ def test_validation_decides_and_its_best_epoch_is_returned(batch_size):
     assert (early.status, early.n_epochs) == ("converged", best + 3)
     assert early.coef.tolist() == result.coef.tolist()
     assert "validation loss" in early.message
+    assert f"returned is epoch {best}, the best on the validation rows" in early.message
+    assert early.options["optimizer"] == ("sgd", {})
     without = fit(epochs=40, batch_size=batch_size, lr=0.01, l2=0.1, rng=0)
     assert without.history.coef.tolist() == history.coef.tolist()
     assert without.history.val_loss is None

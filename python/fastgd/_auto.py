@@ -25,6 +25,9 @@ _TOL = {"gram": 8 * float(np.finfo(np.float64).eps), "full batch": 1e-6, "batche
 _CERTIFICATE = 1e-11
 #: epochs="auto": records that are kept at most
 _RECORDS = 10_000
+#: a full-batch run may end above its start by so much of the objective: by rounding where every step descends; rules
+#: with momentum or moments, and losses with kinks, hop about their minimum
+_ROUNDING, _HOP = 1e-12, 1e-3
 #: multiplications from which sufficient statistics are worth their pass, if the epochs are many, too
 _HEAVY = 1e8
 #: rates of the rules that step by about the rate whatever the gradient
@@ -146,6 +149,7 @@ def make_plan(
         intercept=np.zeros(problem.y.shape[1]),
         tol=tol,
         certificate=_CERTIFICATE if certify else 0.0,
+        slack=_ROUNDING if optimizer[0] == "sgd" and facts["smooth"] else _HOP,
         patience=_door.integer(patience, "patience"),
         record=record,
         exact_loss=_door.flag(exact_loss, "exact_loss"),
@@ -188,7 +192,7 @@ def _tail(average: Any, batch_size: int | None, *, automatic: bool, validated: b
     if not (average is False or (isinstance(average, str) and average == "tail")):
         raise ValueError(f'average must be False, "tail" or "auto", got {average!r}')
     if average and batch_size is None:
-        raise ValueError('average must be False full batch, whose last iterate is the best, got "tail"')
+        raise ValueError('average must be False full batch (batch_size None or >= n), got "tail"')
     if average and validated:
         raise ValueError('average must be False with validation rows, whose best iterate is returned, got "tail"')
     return bool(average)

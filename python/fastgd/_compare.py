@@ -25,7 +25,8 @@ class Comparison:
     max_difference : float
         The largest difference along the whole path, over the columns coef (all coefficients), intercept, the losses and
         grad_norm, each relative to the largest magnitude that it reaches; less than rounding counts as none. Infinite
-        where the two took other steps. With `record=None`, of the results alone.
+        where the two took other steps. (Over thousands of steps RMSProp, Adam and losses with kinks make any last bit
+        large: there no two implementations agree.) With `record=None`, of the results alone.
     seconds, reference_seconds : float
         Time of the whole call, each.
     ratio : float
@@ -123,7 +124,7 @@ def _difference(one: FitResult, other: FitResult, at_zero: dict[str, float]) -> 
     noise = {name: 4 * eps * value for name, value in at_zero.items()}
     # an intercept that hovers about 0 by the rounding of the coefficients is no difference
     parameters = (other.coef, other.intercept, other.history.coef, other.history.intercept)
-    noise |= dict.fromkeys(("coef", "intercept"), eps * max(map(_magnitude, parameters)))
+    noise |= dict.fromkeys(("coef", "intercept"), 16 * eps * max(map(_magnitude, parameters)))
     found = [_relative(getattr(one, name), getattr(other, name), noise[name]) for name in ("coef", "intercept", "loss")]
     for name in ("coef", "intercept", "loss", "grad_norm", "lr", "val_loss"):
         a, b = getattr(one.history, name), getattr(other.history, name)

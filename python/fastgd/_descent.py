@@ -36,6 +36,9 @@ class Path:
     status: str
     _fun: Callable[[Any], float] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_fun": None}  # often a lambda, which cannot be pickled
+
     def plot(self, ax: Any = None) -> Descent:
         """The function with the path on it, `fastgd.plot.descent(fun, self)`; needs `fun`.
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import secrets
+import shutil
 from typing import Any
 
 import numpy as np
 
+from fastgd import _core
 from fastgd._core import __version__
 from fastgd.history import History
 from fastgd.result import FitResult
@@ -16,6 +20,7 @@ from fastgd.result import FitResult
 _FORMAT = "fastgd result"
 _VERSION = 1
 _STATUSES = ("converged", "max_epochs", "diverged", "stopped")
+_ENGINES = ("rows", "gram", "closed_form")
 _COUNTS = ("n_epochs", "n_steps")
 _TEXTS = ("status", "message", "optimizer", "engine")
 
@@ -31,13 +36,17 @@ def save(result: FitResult, path: str | os.PathLike[str]) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return
-    temporary = f"{path}.{os.getpid()}.part"
+    temporary = f"{path}.{secrets.token_hex(8)}.part"
     try:
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
+        if os.path.exists(path):
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, path) from None
     finally:
-        if os.path.exists(temporary):
+        with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
 
 
@@ -97,9 +106,11 @@ def plain(value: Any) -> Any:
 def _result(held: Any) -> FitResult:
     if not isinstance(held, dict) or held.get("format") != _FORMAT:
         raise ValueError("it is no saved result")
-    if held.get("version") != _VERSION:
+    if type(held.get("version")) is not int or held["version"] != _VERSION:
         raise ValueError(f"it has version {held.get('version')!r}, and this fastgd {__version__} reads {_VERSION}")
     coef, intercept = _array(held["coef"], "coef"), _array(held["intercept"], "intercept")
+    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+        raise ValueError("coef or intercept is not finite")
     if coef.ndim not in (1, 2) or intercept.shape != coef.shape[:-1] or 0 in coef.shape:
         raise ValueError(f"coef of shape {coef.shape} and intercept of shape {intercept.shape} do not belong together")
     for name in _COUNTS:
@@ -108,8 +119,9 @@ def _result(held: Any) -> FitResult:
     for name in _TEXTS:
         if not isinstance(held[name], str):
             raise ValueError(f"{name} is no text")
-    if held["status"] not in _STATUSES or type(held["standardized"]) is not bool:
-        raise ValueError("status or standardized is none there is")
+    known = held["status"] in _STATUSES and held["engine"] in _ENGINES and type(held["standardized"]) is bool
+    if not known or held["optimizer"] not in {"closed_form", *_core.optimizers()}:
+        raise ValueError("status, engine, optimizer or standardized is none there is")
     return FitResult(
         coef=coef,
         intercept=float(intercept) if intercept.ndim == 0 else intercept,
@@ -134,18 +146,34 @@ def _history(held: dict[str, Any], shape: tuple[int, ...]) -> History:
         column = _array(held[name], name) if records else np.zeros(wanted)
         if column.shape != wanted:
             raise ValueError(f"column {name} of the history has shape {column.shape}, not {wanted}")
-        columns[name] = column.astype(np.int64) if name in ("epoch", "step") else column
+        if name in ("epoch", "step"):
+            if not ((column >= 0) & (column < 2**53) & (column == np.floor(column))).all():
+                raise ValueError(f"column {name} of the history holds what is no count")
+            column = column.astype(np.int64)
+        columns[name] = column
     return History(**columns)
 
 
 def _options(held: Any) -> dict[str, Any]:
-    if not isinstance(held, dict) or "loss" not in held:
-        raise ValueError("options is no object with a loss")
+    if not isinstance(held, dict) or not {"loss", "l1", "l2", "fit_intercept"} <= held.keys():
+        raise ValueError("options is no object with loss, l1, l2 and fit_intercept")
+    size = held.get("batch_size")
+    if size is not None and (type(size) is not int or size < 1):
+        raise ValueError(f"option batch_size is {size!r:.40}")
+    for name in ("l1", "l2"):
+        if not _number(held[name], name) >= 0:
+            raise ValueError(f"option {name} is {held[name]!r:.40}")
     options: dict[str, Any] = {}
     for name, value in held.items():
-        if name in ("loss", "schedule"):
+        if name in ("loss", "optimizer", "schedule"):
+            if not isinstance(value, list) or len(value) != 2 or not isinstance(value[1], dict):
+                raise ValueError(f"{name} is no name with its parameters")
             part, parameters = value
-            if not isinstance(part, str) or not all(_number(number, name) == number for number in parameters.values()):
+            if (
+                not isinstance(part, str)
+                or (name == "loss" and part not in _core.losses())
+                or not all(_number(number, name) == number for number in parameters.values())
+            ):
                 raise ValueError(f"{name} is no name with its parameters")
             options[name] = (part, parameters)
         elif value is None or isinstance(value, (bool, int, float, str)):

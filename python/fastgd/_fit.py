@@ -13,7 +13,7 @@ import numpy as np
 from fastgd import _core
 from fastgd._auto import Plan, make_plan
 from fastgd._door import Array
-from fastgd._request import Observe, Solution, Solve, make_problem
+from fastgd._request import Config, Observe, Solution, Solve, make_problem
 from fastgd.history import History
 from fastgd.result import FitResult
 
@@ -110,7 +110,8 @@ def fit(
     l1, l2 : float, default 0
         Penalties on the coefficients, never on the intercept. l1 is a proximal step after each update (Parikh and Boyd,
         "Proximal Algorithms", 2014, section 4.2), as long as the rule's steady gain: `lr` for sgd, lr/(1 - beta) for
-        momentum, per coordinate lr/(sqrt(v) + eps) for the adaptive rules; so all rules end in one minimum.
+        momentum, per coordinate lr/(sqrt(v) + eps) for the adaptive rules; so all rules end in one minimum (implicit
+        steps near it, while lr |x|^2 is small).
     fit_intercept : bool, default True
     standardize : bool or "auto", default "auto"
         True iterates on centred and scaled features; the objective is the same, and all that is reported is in the
@@ -129,7 +130,8 @@ def fit(
     tol : float, None or "auto", default "auto"
         None runs all epochs, as "auto" does when `lr` and `epochs` are numbers; else "auto" is 1e-6 full batch on rows,
         1e-4 in batches, and on sufficient statistics what makes the coefficients certain. Full batch: converged when
-        the gradient is at most `tol` times as long as at zero coefficients (so never, but by luck, where that is 0).
+        the gradient is at most `tol` times as long as at zero coefficients (so never, but by luck, where that is 0, or
+        where a loss has kinks).
         Batched, or with validation rows: when the epoch's (validation) loss is not below best - tol |best| for
         `patience` epochs in a row.
     patience : int, default 5
@@ -256,7 +258,7 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
         columns["coef"], columns["intercept"] = columns["coef"][:, 0], columns["intercept"][:, 0]
     if config.validation is None:
         columns.pop("val_loss", None)
-    message = _message(plan, solution)
+    message = _message(plan, solution) + _returned(config, solution)
     if halvings:
         message += f"; the automatic rate was too large and was halved {halvings} time{'' if halvings == 1 else 's'}"
     result = FitResult(
@@ -272,7 +274,8 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
         engine=plan.engine,
         standardized=plan.frame is not None,
         history=History(**{name: np.ascontiguousarray(column) for name, column in columns.items()}),
-        options={name: value for name, value in vars(config).items() if name in _OPTIONS},
+        options={name: getattr(config, name) for name in _OPTIONS}
+        | {"average": "tail" if config.tail_average else False},
     )
     if result.status == "diverged":
         warnings.warn(result.message, DivergenceWarning, stacklevel=4)
@@ -281,10 +284,21 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     return result
 
 
+def _returned(config: Config, solution: Solution) -> str:
+    """Which iterate is returned, where it is not the last."""
+    if solution["status"] == "diverged":
+        return ""
+    if config.tail_average:
+        return f"; returned is the mean of the iterates after epoch {solution['n_epochs'] // 2}"
+    if config.validation is not None:
+        return f"; returned is epoch {solution['best_epoch']}, the best on the validation rows"
+    return ""
+
+
 #: what a result tells of its request
 _OPTIONS = (
-    *("loss", "epochs", "batch_size", "shuffle", "schedule", "l1", "l2", "fit_intercept"),
-    *("tol", "patience", "record", "exact_loss", "tail_average"),
+    *("loss", "epochs", "batch_size", "shuffle", "optimizer", "schedule", "l1", "l2", "fit_intercept"),
+    *("tol", "patience", "record", "exact_loss"),
 )
 
 

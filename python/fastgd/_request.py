@@ -48,6 +48,8 @@ class Config:
     tol: float | None
     #: full batch: converged, too, when the gradient is at most so many times as long as the coefficients
     certificate: float
+    #: by which share of the objective a sound full-batch run may end above its start
+    slack: float
     patience: int
     record: int | str | None
     exact_loss: bool
@@ -67,6 +69,7 @@ class Solution(TypedDict):
     status: str
     n_epochs: int
     n_steps: int
+    best_epoch: int
     history: dict[str, NDArray[Any]]
 
 

@@ -265,7 +265,12 @@ def _compare(args: argparse.Namespace) -> int:
     found = _run(fastgd.compare, table, args)
     if args.json:
         names = ("max_difference", "seconds", "reference_seconds", "ratio")
-        print(as_json(facts(table, found.result, None) | {name: getattr(found, name) for name in names}))
+        print(
+            as_json(
+                facts(table, found.result, _closed_form(table, found.result))
+                | {name: getattr(found, name) for name in names}
+            )
+        )
     else:
         print(title(table), found, sep="\n")
     return _end(table, found.result)

@@ -56,7 +56,7 @@ class Run:
         self.rate = self.schedule.rate(config.lr, 1, 0, self.last)
         self.evaluate(slice(None))
         self.measure()
-        self.bounds = Bounds(self.loss, self.objective.value(np.zeros_like(self.theta)))
+        self.bounds = Bounds(self.loss, self.objective.value(np.zeros_like(self.theta)), config.slack)
         self.first = (self.loss, self.theta)
         validation = config.validation
         self.validation = validation and replace(
@@ -70,6 +70,7 @@ class Run:
         self.tail = Tail()
         val_loss = self.validate()
         self.best = (self.loss if val_loss is None else val_loss, self.theta)
+        self.best_epoch = 0
         if config.record is not None:
             self.record(self.loss, val_loss)
 
@@ -178,6 +179,7 @@ class Run:
             "status": status,
             "n_epochs": self.epochs,
             "n_steps": self.steps,
+            "best_epoch": self.best_epoch,
             "history": self.history(),
         }
 
@@ -217,7 +219,7 @@ class Run:
     def keep_best(self, loss: float) -> None:
         """The end of an epoch with the lowest loss so far."""
         if loss < self.best[0]:
-            self.best = (loss, self.theta)
+            self.best, self.best_epoch = (loss, self.theta), self.epochs
 
     def wants_step(self, step: int) -> bool:
         return isinstance(self.config.record, int) and step % self.config.record == 0

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 #: beyond this many times the larger of the objectives at the start and at zero, a run has diverged
 GROWTH = 1e6
-#: a full-batch run may end above its start by rounding: this share of the larger of the two objectives
-ROUNDING = 1e-12
 #: a run in batches may well end above its start, but not by so much
 FAR = 10.0
 
@@ -19,6 +17,8 @@ class Bounds:
 
     start: float
     zero: float
+    #: by which share of the larger a sound full-batch run may end above its start: rounding where every step descends
+    slack: float
 
     def hold(self, loss: float) -> bool:
         """Whether an objective is finite and of a size that a sound run can have."""
@@ -30,7 +30,7 @@ class Bounds:
 
     def above_start(self, loss: float) -> bool:
         """Whether a full-batch run that ends at `loss` ends above its start."""
-        return loss > self.start + ROUNDING * max(self.start, self.zero)
+        return loss > self.start + self.slack * max(self.start, self.zero)
 
 
 @dataclass
