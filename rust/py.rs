@@ -213,6 +213,7 @@ fn solve<'py>(
         batch_size: config.getattr("batch_size")?.extract()?,
         shuffle: shuffle(&config.getattr("shuffle")?)?,
         tol: config.getattr("tol")?.extract()?,
+        rounding: config.getattr("rounding")?.extract()?,
         slack: config.getattr("slack")?.extract()?,
         certificate: config.getattr("certificate")?.extract()?,
         most_records: config.getattr("most_records")?.extract()?,
@@ -264,6 +265,7 @@ fn answer(py: Python<'_>, solution: Solution, outputs: usize, d: usize) -> PyRes
     out.set_item("n_epochs", solution.epochs)?;
     out.set_item("n_steps", solution.steps)?;
     out.set_item("best_epoch", solution.best_epoch)?;
+    out.set_item("grad_norm", solution.grad_norm)?;
     let history = solution.history;
     let records = history.loss.len();
     let columns = PyDict::new(py);

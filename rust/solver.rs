@@ -25,6 +25,8 @@ pub struct Config {
     pub tol: Option<f64>,
     /// Full batch: converged, too, when the gradient is at most so many times as long as the coefficients.
     pub certificate: f64,
+    /// With it: (eps L, L), L the largest curvature: a gradient shorter than eps L (|w| + sqrt(loss / L)) is rounding.
+    pub rounding: (f64, f64),
     pub patience: u64,
     /// As in `Bounds`.
     pub slack: f64,
@@ -47,6 +49,8 @@ pub struct Solution {
     pub steps: u64,
     /// The epoch whose end was best, on the validation rows if there were any.
     pub best_epoch: u64,
+    /// Of the latest gradient.
+    pub grad_norm: f64,
     pub history: History,
 }
 
@@ -80,6 +84,9 @@ struct Run<'a> {
     watch: Watch<'a>,
     scratch: Scratch,
     history: History,
+    /// Records that were wanted so far; one in `stride` is kept.
+    due: u64,
+    stride: u64,
     theta: Vec<f64>,
     grad: Vec<f64>,
     /// The loss that came with `grad`.
@@ -116,6 +123,8 @@ impl<'a> Run<'a> {
             watch: Watch::new(observe),
             scratch: Scratch::default(),
             history: History::default(),
+            due: 0,
+            stride: 1,
             grad: vec![0.0; theta.len()],
             loss: 0.0,
             grad_norm: 0.0,
@@ -182,10 +191,12 @@ impl<'a> Run<'a> {
 
     /// Whether the gradient is so short that the run has converged.
     fn small_gradient(&self, small: f64) -> bool {
-        let certified = match self.config.certificate > 0.0 && self.validation.is_none() {
-            true => self.config.certificate * self.objective.penalty.length(&self.theta[..self.objective.coefs()]),
-            false => f64::NEG_INFINITY,
-        };
+        let mut certified = f64::NEG_INFINITY;
+        if self.config.certificate > 0.0 && self.validation.is_none() {
+            let length = self.objective.penalty.length(&self.theta[..self.objective.coefs()]);
+            let (eps, largest) = self.config.rounding;
+            certified = (self.config.certificate * length).max(eps * (length + (self.loss / largest).sqrt()));
+        }
         let small = small.max(certified);
         self.grad_norm <= small && small.is_finite()
     }
@@ -242,6 +253,7 @@ impl<'a> Run<'a> {
     fn end(mut self, mut status: Status) -> Result<Solution, Error> {
         if self.history.last_step().is_some_and(|step| step != self.steps) {
             let (shown, val_loss) = (self.exact_or(self.loss)?, self.validate()?);
+            self.stride = 1;
             self.report(shown, val_loss, true, false)?;
         }
         let mut loss = if self.config.batch_size.is_none() { self.loss } else { self.exact(&self.theta.clone())? };
@@ -262,8 +274,8 @@ impl<'a> Run<'a> {
         if status == Status::Diverged && (loss.is_nan() || loss > self.first.1) {
             (self.theta, loss) = self.first.clone();
         }
-        let Run { theta, epochs, steps, best_epoch, history, .. } = self;
-        Ok(Solution { theta, loss, status, epochs, steps, best_epoch, history })
+        let Run { theta, epochs, steps, best_epoch, grad_norm, history, .. } = self;
+        Ok(Solution { theta, loss, status, epochs, steps, best_epoch, grad_norm, history })
     }
 
     /// Sets `grad` and `loss` to those of `batch`, penalty included; returns the sum of `s_i loss_i`, and the penalty.
@@ -297,7 +309,7 @@ impl<'a> Run<'a> {
     }
 
     fn plateau(&self) -> Option<Plateau> {
-        self.config.tol.map(|tol| Plateau::new(tol, self.config.patience))
+        self.config.tol.map(|tol| Plateau::new(tol, self.config.patience, self.bounds.noise()))
     }
 
     /// The loss on the validation rows, if there are any.
@@ -341,12 +353,14 @@ impl<'a> Run<'a> {
 
     /// Records where the run is and shows it to the observer, as asked; `true` if the observer wants to stop.
     fn report(&mut self, loss: f64, val_loss: Option<f64>, record: bool, show: bool) -> Result<bool, Error> {
-        let Run { objective, config, watch, history, theta, grad_norm, rate, epochs, steps, .. } = self;
+        let Run { objective, config, watch, history, theta, grad_norm, rate, epochs, steps, due, stride, .. } = self;
         let (coef, intercept) = theta.split_at(objective.coefs());
         let state = State { epoch: *epochs, step: *steps, loss, coef, intercept, rate: *rate, grad_norm: *grad_norm };
-        if record {
+        *due += u64::from(record);
+        if record && (*due - 1).is_multiple_of(*stride) {
             if config.most_records.is_some_and(|most| history.len() >= most) {
                 history.thin(coef.len(), objective.problem.outputs);
+                *stride *= 2;
             }
             history.push(&state, val_loss, watch.seconds(), objective.problem.outputs)?;
         }
@@ -385,6 +399,7 @@ mod tests {
             shuffle: Shuffle::EveryEpoch,
             tol: None,
             certificate: 0.0,
+            rounding: (0.0, 1.0),
             slack: 1e-12,
             most_records: None,
             patience: 5,

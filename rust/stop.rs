@@ -51,6 +51,11 @@ impl Bounds {
         loss.is_finite() && loss <= GROWTH * self.scale
     }
 
+    /// Differences of losses that are no more than rounding of what is squared.
+    pub fn noise(&self) -> f64 {
+        1e-28 * self.scale
+    }
+
     /// Whether a run ends at a `loss` that no noise explains.
     pub fn far_above(&self, loss: f64) -> bool {
         loss > FAR * self.scale
@@ -62,24 +67,26 @@ impl Bounds {
     }
 }
 
-/// Converged when the loss has not improved on the best by `tol |best|` for `patience` epochs in a row.
+/// Converged when the loss has not improved on the best by `tol |best|` for `patience` epochs in a row;
+/// improvements no larger than `noise` are none.
 #[derive(Debug, Clone, Copy)]
 pub struct Plateau {
     tol: f64,
     patience: u64,
+    noise: f64,
     best: f64,
     waited: u64,
 }
 
 impl Plateau {
     /// Nothing seen yet; the first loss is always an improvement.
-    pub fn new(tol: f64, patience: u64) -> Self {
-        Plateau { tol, patience, best: f64::INFINITY, waited: 0 }
+    pub fn new(tol: f64, patience: u64, noise: f64) -> Self {
+        Plateau { tol, patience, noise, best: f64::INFINITY, waited: 0 }
     }
 
     /// Takes an epoch's loss; whether the run has converged with it.
     pub fn reached(&mut self, loss: f64) -> bool {
-        let improved = self.best.is_infinite() || loss < self.best - self.tol * self.best.abs();
+        let improved = self.best.is_infinite() || loss < self.best - (self.tol * self.best.abs()).max(self.noise);
         self.waited = if improved { 0 } else { self.waited + 1 };
         self.best = self.best.min(loss);
         self.waited >= self.patience
@@ -103,7 +110,7 @@ mod tests {
 
     #[test]
     fn plateau_waits_in_a_row() {
-        let mut plateau = Plateau::new(0.01, 2);
+        let mut plateau = Plateau::new(0.01, 2, 0.0);
         let losses = [10.0, 9.95, 5.0, 4.99, 4.0, 4.0, 3.999];
         let reached: Vec<bool> = losses.iter().map(|&loss| plateau.reached(loss)).collect();
         assert_eq!(reached, [false, false, false, false, false, false, true]);

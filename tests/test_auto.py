@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -56,8 +57,85 @@ def test_what_cannot_be_certain_is_said():
         result = fastgd.fit(X, y)
     assert result.status == "max_epochs"
     assert result.loss < 1.001 * fastgd.closed_form(X, y).loss
-    assert len(result.history) <= 10_001
-    assert (result.history.epoch[0], result.history.epoch[-1]) == (0, result.n_epochs)
+    steps = result.history.step
+    assert 5_000 <= len(steps) <= 10_001
+    assert (steps[0], steps[-1]) == (0, result.n_steps)
+    assert (np.diff(steps)[:-1] == steps[1]).all(), "records are evenly spaced however long the run"
+
+
+@pytest.mark.parametrize("apart", [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 3e-8])
+def test_near_duplicate_columns_are_right_or_warned_of(apart):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal(300)
+    X = np.column_stack([a, a + apart * rng.standard_normal(300)])
+    y = X @ [2.0, -1.0]
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        result = fastgd.fit(X, y, record=None)
+    assert np.abs(result.coef - [2, -1]).max() < 1e-6 or warned
+    if warned:
+        assert "condition number" in result.message
+        assert warned[0].category is fastgd.ConvergenceWarning
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e6, 1e9, 1e12])
+def test_offsets_of_y_cost_no_more_than_its_own_digits(offset):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal(300)
+    X = np.column_stack([a, a + 1e-2 * rng.standard_normal(300)])
+    y = offset + (X @ [2.0, -1.0] + 0.1 * rng.standard_normal(300))
+    exact = np.linalg.lstsq(X - X.mean(axis=0), y - y.mean(), rcond=None)[0]
+    np.testing.assert_allclose(fastgd.fit(X, y).coef, exact, rtol=1e-7)
+
+
+@pytest.mark.parametrize("options", [{}, {"engine": "rows"}, {"batch_size": 10}, {"standardize": False}])
+def test_rows_of_weight_zero_do_not_count_whatever_they_hold(options):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 2))
+    y, weight = X @ [1.0, 2.0], np.ones(50)
+    weight[3] = 0
+    sound = fastgd.fit(X, y, sample_weight=weight, rng=0, **options)
+    X[3], y[3] = 1e200, 1e200
+    result = fastgd.fit(X, y, sample_weight=weight, rng=0, **options)
+    assert result.coef.tolist() == sound.coef.tolist()
+    np.testing.assert_allclose(fastgd.closed_form(X, y, sample_weight=weight).coef, [1.0, 2.0])
+    assert (X[3] == 1e200).all()
+
+
+def test_an_offset_without_an_intercept_is_no_cause_for_warnings():
+    X = np.random.default_rng(3).normal(size=(20, 3)) + 1000
+    y = np.random.default_rng(4).normal(size=20)
+    result = fastgd.fit(X, y, fit_intercept=False)
+    np.testing.assert_allclose(result.coef, np.linalg.lstsq(X, y, rcond=None)[0], rtol=1e-7)
+
+
+def test_one_row_by_implicit_steps_on_either_engine():
+    options = {"loss": "half_mse", "optimizer": "implicit", "lr": 0.5, "epochs": 3}
+    rows, gram = (fastgd.fit([2.0], [3.0], **options, engine=engine).coef for engine in ("rows", "gram"))
+    np.testing.assert_allclose(rows, gram, rtol=1e-12)
+
+
+def test_messages_give_the_true_reason():
+    x = np.random.default_rng(0).standard_normal(100)
+    y = 2 * x + 1
+    with pytest.warns(fastgd.ConvergenceWarning, match="not certain yet"):
+        fastgd.fit(x, y, lr=1e-9, record=None)
+    assert fastgd.fit(x, y, tol=None, epochs=100).message.endswith("no tol was set")
+
+
+def test_a_penalty_on_many_features_does_not_take_for_ever():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 3000)), rng.standard_normal(20)
+    best, found = fastgd.closed_form(X[:, :200], y, l2=0.1), fastgd.fit(X[:, :200], y, l2=0.1)
+    np.testing.assert_allclose(found.coef, best.coef, rtol=1e-6, atol=1e-9)
+    assert fastgd.fit(X, y, l2=0.1, record=None).status == "converged"
+
+
+def test_plateaus_of_rounding_are_the_same_for_both():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 3))
+    for seed in range(5):
+        assert fastgd.compare(X, X @ [1.0, 2.0, 3.0], batch_size=5, rng=seed).max_difference < 1e-9
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

@@ -19,7 +19,7 @@ from fastgd.insight import curvature
 #: epochs="auto": at most so many
 _EPOCHS = {"gram": 1_000_000, "full batch": 1000, "batches": 100}
 #: tol="auto": full batch relative to the gradient at zero, in batches to the loss
-_TOL = {"gram": 8 * float(np.finfo(np.float64).eps), "full batch": 1e-6, "batches": 1e-4}
+_TOL = {"gram": 0.0, "full batch": 1e-6, "batches": 1e-4}
 #: on sufficient statistics the gradient's length over the smallest curvature bounds the error: to so much of |w|, which
 #: costs a tenth more steps than 1e-9 and leaves room for coefficients that are small beside others
 _CERTIFICATE = 1e-11
@@ -149,6 +149,7 @@ def make_plan(
         intercept=np.zeros(problem.y.shape[1]),
         tol=tol,
         certificate=_CERTIFICATE if certify else 0.0,
+        rounding=(0.0, 1.0),
         slack=_ROUNDING if optimizer[0] == "sgd" and facts["smooth"] else _HOP,
         patience=_door.integer(patience, "patience"),
         record=record,
@@ -209,9 +210,12 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     frame, iterated, work_config, condition = None, problem, config, None
     if standardize:
         Z, frame = standardise(problem.X, share, config.l2 / whole, centre=config.fit_intercept)
-        iterated = replace(problem, X=Z)
+        if config.certificate and config.fit_intercept:  # a mean far from 0 costs digits
+            frame = replace(frame, shift=share @ problem.y)
+        iterated = replace(problem, X=Z, y=problem.y - frame.shift)
         coef, intercept = frame.into(config.coef, config.intercept)
-        validation = config.validation and replace(config.validation, X=frame.rows(config.validation.X))
+        held_out = config.validation
+        validation = held_out and replace(held_out, X=frame.rows(held_out.X), y=held_out.y - frame.shift)
         work_config = replace(
             config, coef=coef, intercept=intercept, validation=validation, penalty_scale=1 / frame.scale
         )
@@ -219,7 +223,8 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     if engine == "gram":
         work, work_config = _triangular(iterated, work_config, whole / 2 * share, facts["reduction"] == "mean")
         largest, smallest = _spectrum(work.X, work_config)
-        work_config = replace(work_config, certificate=config.certificate * smallest)
+        rounding = (2 * float(np.finfo(np.float64).eps) * largest, largest or 1.0)
+        work_config = replace(work_config, certificate=config.certificate * smallest, rounding=rounding)
         condition = largest / smallest if smallest > 0 else None
     plan = Plan(problem, config, iterated, work, work_config, frame, engine, automatic, endless, condition)
     if not automatic:
@@ -246,6 +251,7 @@ def _triangular(iterated: Problem, config: Config, per_row: Array, mean: bool) -
     return work, replace(
         config,
         loss=("sse", {}),
+        implicit=None if config.implicit is None else 2.0,
         fit_intercept=False,
         coef=np.ascontiguousarray(np.hstack([config.coef, config.intercept[:, None]][: 1 + extra])),
         intercept=np.zeros_like(config.intercept),
@@ -257,8 +263,14 @@ def _triangular(iterated: Problem, config: Config, per_row: Array, mean: bool) -
 def _spectrum(X: Any, config: Config) -> tuple[float, float]:
     """Largest curvature of the sum of squares over the rows X plus the penalty, and the smallest that is not 0."""
     assert config.penalty_scale is not None
-    stacked = np.vstack([X, np.diag(np.sqrt(config.l2 / 2) * config.penalty_scale)]) if config.l2 else X
-    values = np.linalg.svd(stacked, compute_uv=False) if np.isfinite(stacked).all() else np.array([np.inf])
+    of_penalty = config.l2 * config.penalty_scale**2
+    if not np.isfinite(X).all():
+        return np.inf, 0.0
+    if config.l2 and len(X) < X.shape[1]:  # bounds; all eigenvalues would cost d^3
+        values = np.linalg.svd(X, compute_uv=False)
+        return 2 * float(values[0]) ** 2 + float(of_penalty.max()), float(of_penalty[of_penalty > 0].min())
+    stacked = np.vstack([X, np.diag(np.sqrt(of_penalty / 2))]) if config.l2 else X
+    values = np.linalg.svd(stacked, compute_uv=False)
     nonzero = values[values > values[0] * max(stacked.shape) * np.finfo(np.float64).eps]
     return 2 * float(values[0]) ** 2, 2 * float(nonzero[-1]) ** 2 if len(nonzero) else 0.0
 
@@ -278,7 +290,8 @@ def rate(problem: Problem, config: Config, share: Array, whole: float) -> float:
     c = whole
     if B is not None and facts["reduction"] == "sum":
         c = whole / len(problem.X) * B  # of as many rows as make a step
-    of_penalty = config.l2 * (1.0 if config.penalty_scale is None else float(config.penalty_scale.max()) ** 2)
+    scale = np.ones(1) if config.penalty_scale is None else config.penalty_scale
+    of_penalty = config.l2 * float(scale.max()) ** 2
     if B is None:
         bend = c * largest
     elif config.implicit is not None:

@@ -19,7 +19,7 @@ from fastgd.result import FitResult
 
 
 class ConvergenceWarning(UserWarning):
-    """With `epochs="auto"`, all of them did not suffice."""
+    """All automatic epochs did not suffice, or rounding leaves the coefficients uncertain."""
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -156,7 +156,7 @@ def fit(
     Warns
     -----
     ConvergenceWarning
-        If `epochs="auto"` and all of them did not suffice.
+        If `epochs="auto"` and all of them did not suffice, or if rounding leaves the coefficients uncertain.
     DivergenceWarning
         If something became infinite, the objective grew a million-fold, a full-batch run ended above its start, or a
         run in batches ended ten times above both its start and the objective at zero. The message says why. `coef` is
@@ -279,7 +279,9 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     )
     if result.status == "diverged":
         warnings.warn(result.message, DivergenceWarning, stacklevel=4)
-    elif result.status == "max_epochs" and plan.automatic_epochs:
+    elif (result.status == "max_epochs" and plan.automatic_epochs and config.tol is not None) or (
+        result.status == "converged" and config.certificate and _error(plan, solution) > _CERTAIN
+    ):
         warnings.warn(result.message, ConvergenceWarning, stacklevel=4)
     return result
 
@@ -295,6 +297,23 @@ def _returned(config: Config, solution: Solution) -> str:
     return ""
 
 
+#: a certificate of |g| / mu beyond so much of |w| is told, with a warning
+_CERTAIN = 1e-7
+#: a condition number from which it is to blame that not all was reached
+_HARD = 1e6
+
+
+def _error(plan: Plan, solution: Solution) -> float:
+    """Bound on the error of the coefficients over their length, |g| / (mu |w|), in the coordinates iterated on."""
+    if plan.config.validation is not None or not plan.config.certificate:
+        return 0.0
+    length = np.linalg.norm(solution["coef"] * (plan.work_config.penalty_scale != 0))
+    smallest = plan.work_config.certificate / plan.config.certificate
+    if length == 0 or smallest == 0:
+        return 0.0
+    return float(solution["grad_norm"] / smallest / length)
+
+
 #: what a result tells of its request
 _OPTIONS = (
     *("loss", "epochs", "batch_size", "shuffle", "optimizer", "schedule", "l1", "l2", "fit_intercept"),
@@ -307,7 +326,13 @@ def _message(plan: Plan, solution: Solution) -> str:
     after = f"after {epochs} epoch{'' if epochs == 1 else 's'}"
     match solution["status"]:
         case "converged" if config.certificate and config.validation is None:
-            return f"converged {after}: the coefficients are those of the minimum, to rounding"
+            error = _error(plan, solution)
+            if error <= _CERTAIN:
+                return f"converged {after}: the coefficients are those of the minimum, to rounding"
+            known = f"are known to about {error:.0e} of their size" if error < 0.5 else "are not known"
+            return (
+                f"converged {after} to rounding, but the coefficients {known} (condition number {plan.condition:.2g})"
+            )
         case "converged" if config.batch_size is None and config.validation is None:
             return f"converged {after}: the gradient is at most tol={config.tol:g} times as long as at zero"
         case "converged":
@@ -321,6 +346,8 @@ def _message(plan: Plan, solution: Solution) -> str:
             return f"diverged {after}: {explain_divergence(plan.iterated, config, solution['n_steps'])}"
         case _:
             unmet = "no tol was set" if config.tol is None else f"tol={config.tol:g} was not met"
-            if plan.automatic_epochs and plan.condition is not None:
+            if config.certificate:
+                unmet = "the coefficients are not certain yet"
+            if plan.automatic_lr and config.certificate and (plan.condition or 0.0) > _HARD:
                 unmet = f"the condition number {plan.condition:.2g} is too high for the coefficients to be certain"
             return f"ran all of {epochs} epoch{'' if epochs == 1 else 's'}; {unmet}"

@@ -48,6 +48,8 @@ class Config:
     tol: float | None
     #: full batch: converged, too, when the gradient is at most so many times as long as the coefficients
     certificate: float
+    #: with it (eps L, L), L the largest curvature: what a gradient owes to rounding
+    rounding: tuple[float, float]
     #: by which share of the objective a sound full-batch run may end above its start
     slack: float
     patience: int
@@ -70,6 +72,7 @@ class Solution(TypedDict):
     n_epochs: int
     n_steps: int
     best_epoch: int
+    grad_norm: float
     history: dict[str, NDArray[Any]]
 
 
@@ -82,7 +85,16 @@ def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
     rows = _door.rows(X)
     targets = _door.targets(y, len(rows))
     weights = _door.weights(sample_weight, len(rows))
+    if weights is not None and not weights.all():  # whatever a row of weight 0 holds, it does not count
+        counted = weights > 0
+        rows = np.where(counted[:, None], rows, rows.dtype.type(0))
+        targets = np.where(counted if targets.ndim == 1 else counted[:, None], targets, _of_nobody(targets, counted))
     return Problem(rows, targets.reshape(len(rows), -1), weights, single=targets.ndim == 1)
+
+
+def _of_nobody(targets: Array, counted: NDArray[np.bool_]) -> Array:
+    """A target for rows that do not count: one that others have, so that every loss is defined for it."""
+    return np.asarray(targets[int(np.argmax(counted))])
 
 
 def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:

@@ -20,15 +20,17 @@ class Frame:
 
     mean: Array
     scale: Array
+    #: taken off the targets: b' = b + mean . w - shift
+    shift: Array | float = 0.0
 
     def into(self, coef: Array, intercept: Array) -> tuple[Array, Array]:
         """(..., K, d) and (..., K) from the user's units."""
-        return coef * self.scale, intercept + coef @ self.mean
+        return coef * self.scale, intercept + coef @ self.mean - self.shift
 
     def back(self, coef: Array, intercept: Array) -> tuple[Array, Array]:
         """(..., K, d) and (..., K) to the user's units."""
         coef = coef / self.scale
-        return coef, intercept - coef @ self.mean
+        return coef, intercept - coef @ self.mean + self.shift
 
     def rows(self, X: Rows) -> Array:
         """The rows in these coordinates."""
@@ -43,6 +45,7 @@ def standardise(X: Rows, share: Array, ridge: float, *, centre: bool) -> tuple[A
     taken twice, and squares are of numbers no larger than 1. Rows of share 0 do not count.
     """
     rows = X.astype(np.float64)
+    rows[share == 0] = rows[int(np.argmax(share > 0))]
     counted = rows[share > 0] if (share == 0).any() else rows
     mean = np.zeros(rows.shape[1])
     if centre:
@@ -59,7 +62,8 @@ def standardise(X: Rows, share: Array, ridge: float, *, centre: bool) -> tuple[A
     unit = np.where(largest > 0, largest, 1.0)
     spread = unit * np.sqrt(share @ (rows / unit) ** 2)
     scale = np.hypot(spread, np.sqrt(ridge))
-    scale[scale == 0] = 1.0
+    gone = scale < 1e-305  # no spread, or so little that its inverse is no number
+    rows[:, gone], scale[gone] = 0.0, 1.0
     rows /= scale
     return rows, Frame(mean, scale)
 

@@ -46,6 +46,7 @@ class Run:
         self.optimizer = optimizers[config.optimizer[0]](**config.optimizer[1])
         self.schedule = schedules[config.schedule[0]](**config.schedule[1])
         self.records: list[tuple[Any, ...]] = []
+        self.due, self.stride = 0, 1  # records that were wanted so far; one in `stride` is kept
         self.began = time.perf_counter()
 
         self.theta: Array = np.column_stack([config.coef, config.intercept])
@@ -76,7 +77,9 @@ class Run:
 
     def full_batch(self) -> str:
         """One epoch is one step."""
-        plateau = None if self.config.tol is None else Plateau(self.config.tol, self.config.patience)
+        plateau = (
+            None if self.config.tol is None else Plateau(self.config.tol, self.config.patience, self.bounds.noise())
+        )
         by_gradient = self.config.tol is not None and self.validation is None
         small = self.config.tol * self.gradient_norm_at_zero() if by_gradient else -np.inf
         if not self.bounds.hold(self.loss):
@@ -108,15 +111,17 @@ class Run:
     def small_gradient(self, small: float) -> bool:
         """Whether the gradient is so short that the run has converged."""
         if self.config.certificate and self.validation is None:
-            penalised = self.theta[:, :-1] * (np.asarray(self.objective.penalty.scale) != 0)
-            small = max(small, self.config.certificate * norm(penalised))
+            length = norm(self.theta[:, :-1] * (np.asarray(self.objective.penalty.scale) != 0))
+            eps, largest = self.config.rounding
+            rounding = eps * (length + (self.loss / largest) ** 0.5)
+            small = max(small, self.config.certificate * length, rounding)
         return self.gradient_norm <= small < np.inf
 
     def batches(self) -> str:
         """Many steps an epoch, each along the gradient of a few rows."""
         config, n = self.config, len(self.objective.X)
         sampler = Sampler(n, config.batch_size, config.shuffle, config.rng)
-        plateau = None if config.tol is None else Plateau(config.tol, config.patience)
+        plateau = None if config.tol is None else Plateau(config.tol, config.patience, self.bounds.noise())
         if not self.bounds.hold(self.loss):
             return "diverged"
         while self.epochs < config.epochs:
@@ -157,6 +162,7 @@ class Run:
     def end(self, status: str) -> dict[str, Any]:
         """The last record, unless it is made already, and the objective where the run ends."""
         if self.records and self.records[-1][1] != self.steps:
+            self.stride = 1
             self.record(self.exact_or(self.loss), self.validate())
         loss = self.objective.value(self.theta)
         full_batch = self.config.batch_size is None
@@ -180,6 +186,7 @@ class Run:
             "n_epochs": self.epochs,
             "n_steps": self.steps,
             "best_epoch": self.best_epoch,
+            "grad_norm": self.gradient_norm,
             "history": self.history(),
         }
 
@@ -229,8 +236,11 @@ class Run:
         return None if self.validation is None else self.validation.value(self.theta)
 
     def record(self, loss: float, val_loss: float | None) -> None:
+        self.due += 1
+        if (self.due - 1) % self.stride:
+            return
         if self.config.most_records is not None and len(self.records) >= self.config.most_records:
-            self.records = self.records[::2]
+            self.records, self.stride = self.records[::2], 2 * self.stride
         w, b = self.theta[:, :-1], self.theta[:, -1]
         seconds = time.perf_counter() - self.began
         self.records.append((self.epochs, self.steps, loss, w, b, self.rate, self.gradient_norm, seconds, val_loss))

@@ -24,6 +24,10 @@ class Bounds:
         """Whether an objective is finite and of a size that a sound run can have."""
         return math.isfinite(loss) and loss <= GROWTH * max(self.start, self.zero)
 
+    def noise(self) -> float:
+        """Differences of losses that are no more than rounding of what is squared."""
+        return 1e-28 * max(self.start, self.zero)
+
     def far_above(self, loss: float) -> bool:
         """Whether a run ends at a loss that no noise explains."""
         return loss > FAR * max(self.start, self.zero)
@@ -39,12 +43,13 @@ class Plateau:
 
     tol: float
     patience: int
+    noise: float
     best: float = math.inf
     waited: int = 0
 
     def reached(self, loss: float) -> bool:
         """Take an epoch's loss; whether the run has converged with it."""
-        improved = math.isinf(self.best) or loss < self.best - self.tol * abs(self.best)
+        improved = math.isinf(self.best) or loss < self.best - max(self.tol * abs(self.best), self.noise)
         self.waited = 0 if improved else self.waited + 1
         self.best = min(self.best, loss)
         return self.waited >= self.patience
