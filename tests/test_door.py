@@ -286,7 +286,7 @@ def in_a_process(code, *, interrupt=False):
     return first + rest, errors
 
 
-HOURS = "lr=1e-6, epochs=10**6, record=None, shuffle=False"
+HOURS = "lr=1e-6, epochs=10**6, record=None, shuffle=False, engine='rows'"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are others there")
