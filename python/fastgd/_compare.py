@@ -15,6 +15,9 @@ from fastgd._fit import DivergenceWarning, fit
 from fastgd._parts import loss_and_gradient
 from fastgd.result import FitResult
 
+#: share of its like below which a column is rounding
+_LEAST = 1e-5
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
@@ -24,9 +27,10 @@ class Comparison:
     ----------
     max_difference : float
         The largest difference along the whole path, over the columns coef (all coefficients), intercept, the losses and
-        grad_norm, each relative to the largest magnitude that it reaches; less than rounding counts as none. Infinite
-        where the two took other steps. (Over thousands of steps RMSProp, Adam and losses with kinks make any last bit
-        large: there no two implementations agree.) With `record=None`, of the results alone.
+        grad_norm, each relative to the largest magnitude that it reaches, but no less than 1e-5 of the largest
+        parameter, or of loss and gradient at zero: what lies below is their rounding. Infinite where the two took other
+        steps. With `record=None`, of the results alone. (Over thousands of steps RMSProp, Adam and losses with kinks
+        make any last bit large: there no two implementations agree.)
     seconds, reference_seconds : float
         Time of the whole call, each.
     ratio : float
@@ -120,26 +124,25 @@ def _difference(one: FitResult, other: FitResult, at_zero: dict[str, float]) -> 
     ]
     if counts[0] != counts[1]:
         return np.inf
-    eps = np.finfo(np.float64).eps
-    noise = {name: 4 * eps * value for name, value in at_zero.items()}
-    # an intercept that hovers about 0 by the rounding of the coefficients is no difference
+    # a column far below its like (an intercept that hovers about 0, a gradient at the minimum) is rounding of these
+    least = {name: _LEAST * value for name, value in at_zero.items()}
     parameters = (other.coef, other.intercept, other.history.coef, other.history.intercept)
-    noise |= dict.fromkeys(("coef", "intercept"), 16 * eps * max(map(_magnitude, parameters)))
-    found = [_relative(getattr(one, name), getattr(other, name), noise[name]) for name in ("coef", "intercept", "loss")]
+    least |= dict.fromkeys(("coef", "intercept"), _LEAST * max(map(_magnitude, parameters)))
+    found = [_relative(getattr(one, name), getattr(other, name), least[name]) for name in ("coef", "intercept", "loss")]
     for name in ("coef", "intercept", "loss", "grad_norm", "lr", "val_loss"):
         a, b = getattr(one.history, name), getattr(other.history, name)
         if a is not None:
-            found.append(_relative(a, b, noise.get(name, 0.0)))
+            found.append(_relative(a, b, least.get(name, 0.0)))
     return max(found)
 
 
-def _relative(a: Any, b: Any, noise: float) -> float:
-    """Largest |a - b| over the largest finite magnitude; what is not finite must be so on both sides."""
+def _relative(a: Any, b: Any, least: float) -> float:
+    """Largest |a - b| over the largest finite magnitude, or over `least`; what is not finite must be so in both."""
     finite = np.isfinite(b)
     if not np.array_equal(finite, np.isfinite(a)):
         return np.inf
     worst = np.abs(np.asarray(a)[finite] - np.asarray(b)[finite]).max(initial=0.0)
-    return float(worst / _magnitude(b)) if worst > noise else 0.0
+    return float(worst / max(_magnitude(b), least)) if worst > 0 else 0.0
 
 
 def _magnitude(values: Any) -> float:

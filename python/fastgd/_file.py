@@ -6,8 +6,7 @@ import contextlib
 import json
 import math
 import os
-import secrets
-import shutil
+import stat
 from typing import Any
 
 import numpy as np
@@ -36,12 +35,12 @@ def save(result: FitResult, path: str | os.PathLike[str]) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return
-    temporary = f"{path}.{secrets.token_hex(8)}.part"
+    temporary = f"{path}.{os.urandom(8).hex()}.part"
     try:
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
         if os.path.exists(path):
-            shutil.copymode(path, temporary)
+            os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
         os.replace(temporary, path)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, path) from None
