@@ -68,7 +68,6 @@ def test_paths_agree(loss, batch_size, shuffle, fit_intercept, dtype):
     agree(X.astype(dtype), y, **options, epochs=epochs, fit_intercept=fit_intercept, record="step", rng=1)
 
 
-VALIDATION = make_problem("mse", n=20, seed=9)
 OPTIONS = [
     {"l2": 0.3},
     {"l1": 0.2},
@@ -84,8 +83,8 @@ OPTIONS = [
     {"tol": 1e-2, "patience": 2, "epochs": 60},
     {"tol": 0.5, "epochs": 60},
     {"epochs": 1},
-    {"X_val": VALIDATION[0], "y_val": VALIDATION[1]},
-    {"X_val": VALIDATION[0], "y_val": VALIDATION[1], "tol": 1e-2, "patience": 2, "epochs": 60, "record": 5},
+    {"validate": True},
+    {"validate": True, "tol": 1e-2, "patience": 2, "epochs": 60, "record": 5},
 ]
 
 
@@ -94,6 +93,9 @@ OPTIONS = [
 @pytest.mark.parametrize("loss", _core.losses())
 def test_paths_agree_with_every_option(loss, batch_size, options):
     X, y = make_problem(loss)
+    options = dict(options)
+    if options.pop("validate", False):
+        options["X_val"], options["y_val"] = make_problem(loss, n=20, seed=9)
     base = {"loss": loss, "lr": small_rate(loss, len(X)), "epochs": 6, "batch_size": batch_size, "record": "step"}
     agree(X, y, **(base | options), rng=3)
 
