@@ -189,10 +189,13 @@ def test_a_damaged_file_loads_soundly_or_not_at_all(data, value, tmp_path):
     place = data.draw(st.sampled_from([held, held["history"], held["options"]]))
     place[data.draw(st.sampled_from(sorted(place)))] = value
     (tmp_path / "model.json").write_text(json.dumps(held))
+    result, refused = None, ""
     try:
         result = fastgd.load(tmp_path / "model.json")
     except ValueError as error:
-        assert "path must name a file" in str(error)  # noqa: PT017
+        refused = str(error)
+    if result is None:
+        assert "path must name a file" in refused
     else:
         assert result.coef.dtype == np.float64
         assert len(result.predict(np.ones((2, result.coef.shape[-1])))) == 2

@@ -7,18 +7,15 @@ import subprocess
 import sys
 import warnings
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-import fastgd  # noqa: E402
-from fastgd import plot  # noqa: E402
-from fastgd.plot import _surfaces  # noqa: E402
+import fastgd
+from fastgd import plot
+from fastgd.plot import _surfaces
 
 X, Y = fastgd.datasets.make_line(n=50, rng=0)
 X2, Y2 = fastgd.datasets.make_linear(n=60, rng=0)
