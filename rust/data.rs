@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::kernels::{Element, axpy, dot, prefetch};
+use crate::kernels::{self, Element, Lines, Set, prefetch, set};
 
 /// Which rows: a run of neighbours, or a stretch of an order, which knows what comes after it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,16 +42,20 @@ impl<'a> Pick<'a> {
         self.len() == 0
     }
 
+    /// Some of them: a stretch of 0..len.
+    pub fn part(&self, of: Range<usize>) -> Pick<'a> {
+        let from = self.range().start;
+        let part = from + of.start..from + of.end;
+        match self {
+            Pick::Run(_) => Pick::Run(part),
+            Pick::At { order, .. } => Pick::At { order, stretch: part },
+        }
+    }
+
     /// Blocks of at most `size` rows, in order.
     pub fn blocks(&self, size: usize) -> impl Iterator<Item = Pick<'a>> + use<'a> {
-        let (pick, range) = (self.clone(), self.range().clone());
-        range.clone().step_by(size).map(move |from| {
-            let part = from..(from + size).min(range.end);
-            match pick {
-                Pick::Run(_) => Pick::Run(part),
-                Pick::At { order, .. } => Pick::At { order, stretch: part },
-            }
-        })
+        let (pick, len) = (self.clone(), self.len());
+        (0..len).step_by(size).map(move |from| pick.part(from..(from + size).min(len)))
     }
 
     /// Copies the picked rows of an array with `width` numbers a row, and asks for those that come soon.
@@ -75,27 +79,42 @@ impl<'a> Pick<'a> {
 const AHEAD: usize = 32;
 /// Numbers that are asked for ahead, where rows are long.
 const AHEAD_NUMBERS: usize = 4096;
+/// Features from which scattered rows are worked on where they lie; shorter ones are brought together first.
+const LONG: usize = 64;
 
 /// Rows that can be multiplied from both sides. `w` is (outputs, d), `raw` and `slope` are (rows, outputs), row-major.
 pub trait Rows: Sync {
     /// Number of features.
     fn d(&self) -> usize;
 
-    /// raw_ik = x_i . w_k + b_k; `b` may be empty.
-    fn forward(&self, pick: &Pick, w: &[f64], b: &[f64], raw: &mut [f64]);
+    /// Copies the picked rows, each to the beginning of `stride` numbers of `out`.
+    fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]);
 
-    /// grad_k += sum_i slope_ik x_i
-    fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64]);
+    /// raw_ik = x_i . w_k + b_k; `b` may be empty. `room` is for what has to be brought together.
+    fn forward(&self, pick: &Pick, w: &[f64], b: &[f64], raw: &mut [f64], room: &mut Vec<f64>);
+
+    /// grad_k += sum_i slope_ik x_i; `room` is as `forward` left it over the same rows.
+    fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64], room: &[f64]);
 
     /// |x_i|^2
     fn square(&self, i: usize) -> f64;
 }
 
-/// Rows one after the other.
+/// Coordinates z_j = (x_j - mean_j) inverse_j; empty for x itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Standard<'a> {
+    pub mean: &'a [f64],
+    pub inverse: &'a [f64],
+}
+
+/// A full table, by rows or by columns, seen in coordinates of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Dense<'a, T> {
     values: &'a [T],
     d: usize,
+    by_columns: bool,
+    standard: Standard<'a>,
+    set: Set,
 }
 
 impl<'a, T: Element> Dense<'a, T> {
@@ -111,15 +130,74 @@ impl<'a, T: Element> Dense<'a, T> {
                 "an (n, d) array with d >= 1",
             ));
         }
-        Ok(Dense { values, d })
+        Ok(Dense { values, d, by_columns: false, standard: Standard::default(), set: set()? })
     }
 
-    fn row(&self, i: usize) -> &'a [T] {
-        &self.values[i * self.d..][..self.d]
+    /// The same values, column-major.
+    pub fn by_columns(self) -> Self {
+        Dense { by_columns: true, ..self }
     }
 
-    fn run(&self, run: &Range<usize>) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
-        self.values[run.start * self.d..run.end * self.d].chunks_exact(self.d)
+    /// In other coordinates.
+    ///
+    /// # Errors
+    /// If these are not d, or none.
+    pub fn standard(self, standard: Standard<'a>) -> Result<Self, Error> {
+        let lengths = [standard.mean.len(), standard.inverse.len()];
+        if lengths != [self.d; 2] && lengths != [0; 2] {
+            return Err(Error::argument("mean and scale", format!("{lengths:?} numbers"), "one a feature"));
+        }
+        Ok(Dense { standard, ..self })
+    }
+
+    /// With the kernels of another instruction set.
+    pub fn on(self, set: Set) -> Self {
+        Dense { set, ..self }
+    }
+
+    fn n(&self) -> usize {
+        self.values.len() / self.d
+    }
+
+    /// The picked rows where they lie, if they can be worked on there.
+    fn lines<'s>(&'s self, pick: &'s Pick) -> Option<Lines<'s>> {
+        let values = T::wide(self.values).filter(|_| self.standard.mean.is_empty() && !self.by_columns)?;
+        match pick {
+            Pick::Run(run) => {
+                Some(Lines::Together { values: &values[run.start * self.d..run.end * self.d], stride: self.d })
+            }
+            Pick::At { order, stretch } => (self.d >= LONG).then(|| Lines::Apart {
+                values,
+                at: &order[stretch.clone()],
+                soon: order.get(stretch.start + self.ahead()..).unwrap_or(&[]),
+            }),
+        }
+    }
+
+    fn ahead(&self) -> usize {
+        (AHEAD_NUMBERS / self.d).clamp(4, AHEAD)
+    }
+
+    /// Coordinate j of what is stored as `x`.
+    #[inline(always)]
+    fn seen(&self, j: usize, x: T) -> f64 {
+        match self.standard.mean.get(j) {
+            Some(mean) => (x.into() - mean) * self.standard.inverse[j],
+            None => x.into(),
+        }
+    }
+
+    fn copy(&self, x: &[T], out: &mut [f64]) {
+        if self.standard.mean.is_empty() {
+            for (out, &x) in out.iter_mut().zip(x) {
+                *out = x.into();
+            }
+        } else {
+            for (((out, &x), mean), inverse) in out.iter_mut().zip(x).zip(self.standard.mean).zip(self.standard.inverse)
+            {
+                *out = (x.into() - mean) * inverse;
+            }
+        }
     }
 }
 
@@ -128,54 +206,56 @@ impl<T: Element> Rows for Dense<'_, T> {
         self.d
     }
 
-    fn forward(&self, pick: &Pick, w: &[f64], b: &[f64], raw: &mut [f64]) {
-        match pick {
-            Pick::Run(run) => forward(self.run(run), w, b, raw),
-            Pick::At { order, stretch } => {
-                let ahead = (AHEAD_NUMBERS / self.d).clamp(4, AHEAD);
-                let rows = stretch.clone().zip(&order[stretch.clone()]).map(|(at, &i)| {
-                    if let Some(&soon) = order.get(at + ahead) {
-                        prefetch(self.row(soon));
+    fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {
+        let (n, d) = (self.n(), self.d);
+        if self.by_columns {
+            for (j, column) in self.values.chunks_exact(n).enumerate() {
+                let cells = out[j..].iter_mut().step_by(stride);
+                match pick {
+                    Pick::Run(run) => cells.zip(&column[run.clone()]).for_each(|(out, &x)| *out = self.seen(j, x)),
+                    Pick::At { order, stretch } => {
+                        cells.zip(&order[stretch.clone()]).for_each(|(out, &i)| *out = self.seen(j, column[i]));
                     }
-                    self.row(i)
-                });
-                forward(rows, w, b, raw);
+                }
+            }
+            return;
+        }
+        let rows = out.chunks_mut(stride);
+        match pick {
+            Pick::Run(run) => {
+                let values = self.values[run.start * d..run.end * d].chunks_exact(d);
+                rows.zip(values).for_each(|(out, x)| self.copy(x, out));
+            }
+            Pick::At { order, stretch } => {
+                let soon = order.get(stretch.start + self.ahead()..).unwrap_or(&[]);
+                for (at, (out, &i)) in rows.zip(&order[stretch.clone()]).enumerate() {
+                    if let Some(&soon) = soon.get(at) {
+                        prefetch(&self.values[soon * d..][..d]);
+                    }
+                    self.copy(&self.values[i * d..][..d], out);
+                }
             }
         }
     }
 
-    fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64]) {
-        match pick {
-            Pick::Run(run) => backward(self.run(run), slope, self.d, grad),
-            Pick::At { order, stretch } => {
-                backward(order[stretch.clone()].iter().map(|&i| self.row(i)), slope, self.d, grad);
-            }
-        }
+    fn forward(&self, pick: &Pick, w: &[f64], b: &[f64], raw: &mut [f64], room: &mut Vec<f64>) {
+        let lines = self.lines(pick).unwrap_or_else(|| {
+            room.resize(pick.len() * self.d, 0.0);
+            self.fill(pick, self.d, room);
+            Lines::Together { values: room, stride: self.d }
+        });
+        kernels::forward(self.set, lines, self.d, w, b, raw);
+    }
+
+    fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64], room: &[f64]) {
+        let lines = self.lines(pick).unwrap_or(Lines::Together { values: room, stride: self.d });
+        kernels::backward(self.set, lines, self.d, slope, grad);
     }
 
     fn square(&self, i: usize) -> f64 {
-        self.row(i).iter().map(|&x| x.into() * x.into()).sum()
-    }
-}
-
-fn forward<'r, T: Element + 'r>(rows: impl Iterator<Item = &'r [T]>, w: &[f64], b: &[f64], raw: &mut [f64]) {
-    let first = b.first().copied().unwrap_or(0.0);
-    let mut raw = raw.iter_mut();
-    for x in rows {
-        for (k, w) in w.chunks_exact(x.len()).enumerate() {
-            let Some(raw) = raw.next() else { return };
-            *raw = dot(x, w) + if k == 0 { first } else { b.get(k).copied().unwrap_or(0.0) };
-        }
-    }
-}
-
-fn backward<'r, T: Element + 'r>(rows: impl Iterator<Item = &'r [T]>, slope: &[f64], d: usize, grad: &mut [f64]) {
-    let mut slope = slope.iter();
-    for x in rows {
-        for grad in grad.chunks_exact_mut(d) {
-            let Some(slope) = slope.next() else { return };
-            axpy(*slope, x, grad);
-        }
+        let (n, d) = (self.n(), self.d);
+        let stored = |j| if self.by_columns { self.values[j * n + i] } else { self.values[i * d + j] };
+        (0..d).map(|j| self.seen(j, stored(j)).powi(2)).sum()
     }
 }
 
@@ -242,11 +322,12 @@ mod tests {
         let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let rows = Dense::new(&values, 2).unwrap();
         let (w, b) = ([1.0, -1.0, 0.5, 2.0], [10.0, 20.0]);
-        let mut raw = [0.0; 4];
-        rows.forward(&Pick::at(&[2, 0]), &w, &b, &mut raw);
+        let (mut raw, mut room) = ([0.0; 4], Vec::new());
+        rows.forward(&Pick::at(&[2, 0]), &w, &b, &mut raw, &mut room);
         assert_eq!(raw, [9.0, 34.5, 9.0, 24.5]);
         let mut grad = [0.0; 4];
-        rows.backward(&Pick::Run(1..3), &[1.0, 0.0, 2.0, 1.0], &mut grad);
+        rows.forward(&Pick::Run(1..3), &w, &b, &mut raw, &mut room);
+        rows.backward(&Pick::Run(1..3), &[1.0, 0.0, 2.0, 1.0], &mut grad, &room);
         assert_eq!(grad, [3.0 + 10.0, 4.0 + 12.0, 5.0, 6.0]);
     }
 

@@ -1,39 +1,171 @@
-//! Kernels: the two passes over a row that everything else is made of. Rows may be f32, sums are f64.
+//! Kernels: the passes over rows that everything else is made of, compiled for every instruction set and chosen when the
+//! program runs. Rows may be stored as f32, sums are f64. The only room that knows of instruction sets.
+//! Each has its twin of the same name in `naive`, which says what it does.
+
+mod lanes;
+pub mod naive;
+
+use std::sync::OnceLock;
+
+use crate::error::Error;
 
 /// A stored number.
-pub trait Element: Copy + Send + Sync + Into<f64> {}
-impl Element for f32 {}
-impl Element for f64 {}
-
-/// Independent partial sums: enough to hide the latency of an addition, in a fixed order.
-const LANES: usize = 8;
-
-/// sum_j x_j w_j
-#[inline]
-pub fn dot<T: Element>(x: &[T], w: &[f64]) -> f64 {
-    if x.len() < LANES {
-        return x.iter().zip(w).map(|(x, w)| (*x).into() * w).sum();
-    }
-    let mut lanes = [0.0; LANES];
-    let (x_lanes, w_lanes) = (x.chunks_exact(LANES), w.chunks_exact(LANES));
-    let mut sum = 0.0;
-    for (x, w) in x_lanes.remainder().iter().zip(w_lanes.remainder()) {
-        sum += (*x).into() * w;
-    }
-    for (x, w) in x_lanes.zip(w_lanes) {
-        for l in 0..LANES {
-            lanes[l] += x[l].into() * w[l];
-        }
-    }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    sum + (((a + e) + (c + g)) + ((b + f) + (d + h)))
+pub trait Element: Copy + Send + Sync + Into<f64> {
+    /// The values themselves, where they need no widening.
+    fn wide(values: &[Self]) -> Option<&[f64]>;
 }
 
-/// y_j += a x_j
+impl Element for f32 {
+    fn wide(_: &[Self]) -> Option<&[f64]> {
+        None
+    }
+}
+
+impl Element for f64 {
+    fn wide(values: &[Self]) -> Option<&[f64]> {
+        Some(values)
+    }
+}
+
+/// Rows where they lie, each of at least d numbers, of which the first d count.
+#[derive(Debug, Clone, Copy)]
+pub enum Lines<'a> {
+    /// One after the other, every `stride` numbers.
+    Together { values: &'a [f64], stride: usize },
+    /// The rows `at` of an array of rows of d numbers; `soon` are asked for meanwhile.
+    Apart { values: &'a [f64], at: &'a [usize], soon: &'a [usize] },
+}
+
+/// Which instructions the kernels use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    /// One row at a time, summed in order.
+    Naive,
+    /// What every processor of the architecture has.
+    Baseline,
+    Avx2,
+    Avx512,
+}
+
+/// Every set there is, and what it is called.
+const SETS: &[(Set, &str)] =
+    &[(Set::Naive, "naive"), (Set::Baseline, "baseline"), (Set::Avx2, "avx2"), (Set::Avx512, "avx512")];
+
+impl Set {
+    /// The name that users see.
+    pub fn name(self) -> &'static str {
+        SETS.iter().find(|(set, _)| *set == self).map_or("", |(_, name)| name)
+    }
+
+    fn there(self) -> bool {
+        match self {
+            Set::Naive | Set::Baseline => true,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => {
+                Set::Avx2.there() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Set::Avx2 | Set::Avx512 => false,
+        }
+    }
+
+    /// Those that this machine has, the best last.
+    pub fn available() -> impl Iterator<Item = Set> {
+        SETS.iter().map(|(set, _)| *set).filter(|set| set.there())
+    }
+}
+
+/// The set in use: the best that the machine has, or what the environment variable FASTGD_KERNEL asked for at first use.
+///
+/// # Errors
+/// If that names none that the machine has.
+pub fn set() -> Result<Set, Error> {
+    static CHOSEN: OnceLock<Result<Set, Error>> = OnceLock::new();
+    CHOSEN.get_or_init(|| named(std::env::var_os("FASTGD_KERNEL").as_deref())).clone()
+}
+
+fn named(asked: Option<&std::ffi::OsStr>) -> Result<Set, Error> {
+    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
+        return Ok(Set::available().last().unwrap_or(Set::Baseline));
+    };
+    Set::available().find(|set| asked == set.name()).ok_or_else(|| {
+        let names: Vec<&str> = Set::available().map(Set::name).collect();
+        Error::argument("FASTGD_KERNEL", format!("{asked:?}"), format!("one of {} on this machine", names.join(", ")))
+    })
+}
+
+/// How a kernel is compiled: whether a product and a sum are rounded once.
+trait Way {
+    const FUSED: bool;
+}
+struct Apart;
+impl Way for Apart {
+    const FUSED: bool = false;
+}
+struct Fused;
+impl Way for Fused {
+    const FUSED: bool = true;
+}
+
+/// A kernel with its arguments. `run` must be inlined, so that it is compiled for the set it is called under.
+trait Work {
+    fn run<W: Way>(self);
+}
+
 #[inline]
-pub fn axpy<T: Element>(a: f64, x: &[T], y: &mut [f64]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += a * (*x).into();
+#[allow(unsafe_code, reason = "functions for other instruction sets are unsafe to call")]
+fn run<K: Work>(set: Set, work: K) {
+    match set {
+        Set::Naive | Set::Baseline => work.run::<Apart>(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a `Set` comes from `Set::available`, so the processor has these instructions.
+        Set::Avx2 => unsafe { avx2(work) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Set::Avx512 => unsafe { avx512(work) },
+        #[cfg(not(target_arch = "x86_64"))]
+        Set::Avx2 | Set::Avx512 => work.run::<Apart>(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2<K: Work>(work: K) {
+    work.run::<Fused>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+fn avx512<K: Work>(work: K) {
+    work.run::<Fused>();
+}
+
+/// raw_ik = x_i . w_k + b_k; `w` is (outputs, d), `b` may be empty, `raw` is (rows, outputs).
+#[inline]
+pub fn forward(set: Set, lines: Lines, d: usize, w: &[f64], b: &[f64], raw: &mut [f64]) {
+    match set {
+        Set::Naive => naive::forward(lines, d, w, b, raw),
+        _ => run(set, lanes::Forward { lines, d, w, b, raw }),
+    }
+}
+
+/// grad_k += sum_i slope_ik x_i
+#[inline]
+pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64]) {
+    match set {
+        Set::Naive => naive::backward(lines, d, slope, grad),
+        _ => run(set, lanes::Backward { lines, d, slope, grad }),
+    }
+}
+
+/// products_jk += sum_i s_i x_ij x_ik for k >= j, of rows one after the other; `s` may be empty for all ones.
+/// d is a multiple of 8.
+pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
+    match set {
+        Set::Naive => naive::products(rows, d, s, products),
+        _ => run(set, lanes::Products { rows, d, s, products }),
     }
 }
 
@@ -52,7 +184,7 @@ pub fn norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
 
 /// Asks for the memory of `x` before it is needed; of a long one for its first 16 KiB, after which the processor has
 /// seen which way it goes.
-#[inline]
+#[inline(always)]
 #[allow(unsafe_code, reason = "there is no safe prefetch")]
 pub fn prefetch<T>(x: &[T]) {
     let x = &x[..x.len().min((16 << 10) / size_of::<T>().max(1))];
@@ -82,21 +214,63 @@ mod tests {
     }
 
     #[test]
-    fn every_length_agrees_with_the_plain_sum() {
-        for d in 0..40 {
-            let x: Vec<f64> = (0..d).map(|j| (j as f64 * 0.7).sin()).collect();
-            let w: Vec<f64> = (0..d).map(|j| (j as f64 * 1.3).cos()).collect();
-            let plain: f64 = x.iter().zip(&w).map(|(x, w)| x * w).sum();
-            assert!((dot(&x, &w) - plain).abs() <= 1e-14, "d = {d}");
+    fn a_set_is_named_or_refused() {
+        assert_eq!(named(None).ok(), Set::available().last());
+        assert_eq!(named(Some("naive".as_ref())).ok(), Some(Set::Naive));
+        let told = named(Some("sse9".as_ref())).unwrap_err().to_string();
+        assert!(told.starts_with("FASTGD_KERNEL must be one of naive, baseline"), "{told}");
+    }
 
-            let narrow: Vec<f32> = x.iter().map(|&x| x as f32).collect();
-            let widened: Vec<f64> = narrow.iter().map(|&x| x.into()).collect();
-            assert_eq!(dot(&narrow, &w), dot(&widened, &w), "f32 rows are only stored narrow");
+    fn wave(count: usize, speed: f64) -> Vec<f64> {
+        (0..count).map(|i| (i as f64 * speed).sin()).collect()
+    }
 
-            let mut y = w.clone();
-            axpy(0.5, &x, &mut y);
-            for j in 0..d {
-                assert_eq!(y[j], w[j] + 0.5 * x[j]);
+    fn near(found: &[f64], expected: &[f64], what: &str) {
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() <= 1e-13 * (1.0 + expected.abs()), "{what}: {found} {expected}");
+        }
+    }
+
+    /// On every set that the machine has, over every number of features, outputs and rows, and rows that lie anyhow.
+    #[test]
+    fn every_kernel_agrees_with_its_naive_twin() {
+        let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
+        for set in Set::available() {
+            for d in (1..40).chain([64, 101]) {
+                let values = wave(12 * (d + 3), 0.7);
+                for rows in 0..at.len() {
+                    let together = Lines::Together { values: &values[..rows * (d + 3)], stride: d + 3 };
+                    let apart = Lines::Apart { values: &values, at: &at[..rows], soon: &at[rows.min(2)..] };
+                    for (lines, outputs) in [(together, 1), (together, 3), (apart, 1), (apart, 2)] {
+                        let what = format!("{set:?} d={d} rows={rows} outputs={outputs}");
+                        let (w, b) = (wave(d * outputs, 1.3), wave(outputs, 0.3));
+                        let (mut raw, mut expected) = (vec![9.0; rows * outputs], vec![0.0; rows * outputs]);
+                        forward(set, lines, d, &w, &b, &mut raw);
+                        naive::forward(lines, d, &w, &b, &mut expected);
+                        near(&raw, &expected, &what);
+                        let (mut grad, mut expected) = (w.clone(), w.clone());
+                        backward(set, lines, d, &raw, &mut grad);
+                        naive::backward(lines, d, &raw, &mut expected);
+                        near(&grad, &expected, &what);
+                    }
+                }
+            }
+            for d in [8, 16, 24, 40] {
+                for rows in [0, 1, 5] {
+                    for s in [vec![], wave(rows, 0.4)] {
+                        let (values, mut found) = (wave(rows * d, 0.9), vec![1.0; d * d]);
+                        let mut expected = found.clone();
+                        products(set, &values, d, &s, &mut found);
+                        naive::products(&values, d, &s, &mut expected);
+                        for j in 0..d {
+                            near(
+                                &found[j * d + j..][..d - j],
+                                &expected[j * d + j..][..d - j],
+                                &format!("{set:?} {d}"),
+                            );
+                        }
+                    }
+                }
             }
         }
     }

@@ -3,13 +3,14 @@
 //! ```text
 //! error, kernels                                     what is wrong with a request; the passes over a row
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
-//!   -> data, penalty -> objective                    what is minimised: mean loss over rows, plus penalty
+//!   -> data, penalty, threads -> objective, gram      what is minimised: mean loss over rows, plus penalty
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
 //!        -> solver, descent -> py                    the loop, and the door to Python
 //! ```
 pub mod data;
 pub mod descent;
 pub mod error;
+pub mod gram;
 pub mod history;
 pub mod kernels;
 pub mod loss;
@@ -23,6 +24,7 @@ pub mod schedule;
 pub mod solver;
 pub mod stop;
 pub mod tail;
+pub mod threads;
 
 #[cfg(feature = "python")]
 mod py;

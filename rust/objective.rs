@@ -1,11 +1,12 @@
 //! Objective: what a run minimises, the mean (or sum) of the loss over rows plus the penalty.
 //! `sum_i s_i loss(x_i . w + b, y_i) / sum_i s_i + l1 |w|_1 + l2/2 |w|^2`
 
-use crate::data::{Pick, Problem};
+use crate::data::{Pick, Problem, Rows};
 use crate::error::Error;
 use crate::loss::{Loss, Reduction};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
+use crate::threads::{each_part, parts};
 
 /// Numbers of a block that should stay in the first-level cache between the two passes over it.
 const BLOCK: usize = 2048;
@@ -20,11 +21,14 @@ pub struct Objective<'a> {
     pub reduction: Reduction,
     pub penalty: Penalty<'a>,
     pub fit_intercept: bool,
+    /// For passes over many rows, at most; they change no bit.
+    pub threads: usize,
 }
 
 /// Room for one block of rows.
 #[derive(Default)]
 pub struct Scratch {
+    rows: Vec<f64>,
     raw: Vec<f64>,
     y: Vec<f64>,
     weight: Vec<f64>,
@@ -103,8 +107,37 @@ impl Objective<'_> {
         }
     }
 
-    /// Block by block: predictions, losses, and if asked the sum of `s_i` times the gradient of `loss_i`.
+    /// Over a batch: predictions, losses, and if asked the sum of `s_i` times the gradient of `loss_i`.
     fn pass(
+        &self,
+        batch: &Pick,
+        theta: &[f64],
+        grad: Option<&mut [f64]>,
+        scratch: &mut Scratch,
+        watch: &mut Watch,
+    ) -> Result<f64, Error> {
+        if parts(batch.len()).nth(1).is_none() {
+            return self.part(batch, theta, grad, scratch, watch);
+        }
+        let each = 2 * self.coefs();
+        let sums = each_part(batch.len(), each, self.threads, watch, |part, watch| {
+            let mut own = vec![0.0; if grad.is_some() { theta.len() } else { 0 }];
+            let grad = grad.is_some().then_some(&mut own[..]);
+            let sum = self.part(&batch.part(part), theta, grad, &mut Scratch::default(), watch)?;
+            Ok((sum, own))
+        })?;
+        if let Some(grad) = grad {
+            for (_, own) in &sums {
+                for (grad, own) in grad.iter_mut().zip(own) {
+                    *grad += own;
+                }
+            }
+        }
+        Ok(sums.iter().map(|(sum, _)| sum).sum())
+    }
+
+    /// The same over few rows, block by block.
+    fn part(
         &self,
         batch: &Pick,
         theta: &[f64],
@@ -117,18 +150,18 @@ impl Objective<'_> {
         let mut sum = 0.0;
         let size = (BLOCK / (rows.d() + outputs)).clamp(8, 256).min(WORK / w.len().max(1)).max(1);
         for block in batch.blocks(size) {
-            let Scratch { raw, y: block_y, weight: block_weight } = scratch;
+            let Scratch { rows: room, raw, y: block_y, weight: block_weight } = scratch;
             raw.resize(block.len() * outputs, 0.0);
             block.gather(y, outputs, block_y);
             if !weight.is_empty() {
                 block.gather(weight, 1, block_weight);
             }
-            rows.forward(&block, w, b, raw);
+            rows.forward(&block, w, b, raw, room);
             sum += self.loss.block(raw, block_y, block_weight, outputs);
             watch.tick(block.len() * w.len())?;
             if let Some(grad) = grad.as_deref_mut() {
                 let (grad_w, grad_b) = grad.split_at_mut(w.len());
-                rows.backward(&block, raw, grad_w);
+                rows.backward(&block, raw, grad_w, room);
                 for slopes in raw.chunks_exact(outputs) {
                     for (grad, slope) in grad_b.iter_mut().zip(slopes) {
                         *grad += slope;
@@ -139,6 +172,37 @@ impl Objective<'_> {
         }
         Ok(sum)
     }
+}
+
+/// x_i . w_k + b_k for every row, (n, outputs).
+///
+/// # Errors
+/// What `watch` answers, and lack of memory.
+pub fn predictions(
+    rows: &dyn Rows,
+    n: usize,
+    w: &[f64],
+    b: &[f64],
+    threads: usize,
+    watch: &mut Watch,
+) -> Result<Vec<f64>, Error> {
+    let outputs = b.len();
+    let memory = |_| Error::Memory { what: "predictions", bytes: n.saturating_mul(8 * outputs) };
+    let mut all = Vec::new();
+    all.try_reserve_exact(n.saturating_mul(outputs)).map_err(memory)?;
+    let parts = each_part(n, w.len(), threads, watch, |part, watch| {
+        let (mut raw, mut room) = (vec![0.0; part.len() * outputs], Vec::new());
+        let size = (BLOCK / rows.d()).clamp(8, 256);
+        for (block, raw) in Pick::Run(part).blocks(size).zip(raw.chunks_mut(size * outputs)) {
+            rows.forward(&block, w, b, raw, &mut room);
+            watch.tick(block.len() * w.len())?;
+        }
+        Ok(raw)
+    })?;
+    for raw in parts {
+        all.extend_from_slice(&raw);
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -169,6 +233,7 @@ mod tests {
                 reduction: facts.reduction,
                 penalty: Penalty { l1: 0.0, l2: 0.7, scale: &[] },
                 fit_intercept: true,
+                threads: 1,
             };
             for batch in [objective.all(), Pick::at(&[7, 2, 2])] {
                 let mut grad = [9.0; 8];

@@ -13,12 +13,14 @@ use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList};
 
-use crate::data::{Dense, Pick, Problem, Rows};
+use crate::data::{Dense, Pick, Problem, Rows, Standard};
 use crate::descent::{Function, descend};
 use crate::error::Error;
+use crate::gram;
 use crate::history::Record;
+use crate::kernels::{self, Element};
 use crate::loss::{LOSSES, Reduction, Targets, loss};
-use crate::objective::{Objective, Scratch};
+use crate::objective::{Objective, Scratch, predictions};
 use crate::observe::{Observe, State, Watch};
 use crate::optimizer::{OPTIMIZERS, Use, optimizer};
 use crate::penalty::Penalty;
@@ -30,8 +32,12 @@ use crate::solver::{Config, Solution, solve as solve_in_rust};
 /// fastgd's engine. Called by `fastgd`, which checks what comes in; not meant to be called directly.
 #[pymodule]
 mod _core {
+    use pyo3::prelude::*;
+
+    use super::{kernels, raise};
+
     #[pymodule_export]
-    use super::{choose, gradient_descent, loss_and_gradient, losses, optimizers, schedules, solve};
+    use super::{choose, gradient_descent, loss_and_gradient, losses, moments, optimizers, predict, schedules, solve};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the names are Python's")]
@@ -41,6 +47,12 @@ mod _core {
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the names are Python's")]
     const release: bool = !cfg!(debug_assertions);
+
+    /// A kernel that the machine has not got is refused at once.
+    #[pymodule_init]
+    fn init(module: &Bound<PyModule>) -> PyResult<()> {
+        module.add("kernel", kernels::set().map_err(raise)?.name())
+    }
 }
 
 /// Parameters as they were given.
@@ -104,21 +116,44 @@ enum Table<'py> {
     F32(PyReadonlyArray2<'py, f32>),
 }
 
-/// The arrays of a `fastgd._fit.Problem`.
+impl<'py> Table<'py> {
+    fn new(x: &Bound<'py, PyAny>) -> PyResult<Self> {
+        Ok(match x.cast::<PyArray2<f32>>() {
+            Ok(x) => Table::F32(x.try_readonly()?),
+            Err(_) => Table::F64(x.extract()?),
+        })
+    }
+
+    /// Calls `work` with the rows in these coordinates, and their number.
+    fn with<T>(&self, standard: Standard, work: impl FnOnce(&dyn Rows, usize) -> PyResult<T>) -> PyResult<T> {
+        match self {
+            Table::F64(x) => work(&dense(x, standard)?, x.shape()[0]),
+            Table::F32(x) => work(&dense(x, standard)?, x.shape()[0]),
+        }
+    }
+}
+
+/// The arrays of a `fastgd._request.Problem`, and the coordinates that its rows are seen in.
 struct Arrays<'py> {
     x: Table<'py>,
     y: PyReadonlyArray2<'py, f64>,
     weight: Option<PyReadonlyArray1<'py, f64>>,
+    mean: Vec<f64>,
+    inverse: Vec<f64>,
 }
 
 impl<'py> Arrays<'py> {
     fn new(problem: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let x = problem.getattr("X")?;
-        let x = match x.cast::<PyArray2<f32>>() {
-            Ok(x) => Table::F32(x.try_readonly()?),
-            Err(_) => Table::F64(x.extract()?),
-        };
-        Ok(Arrays { x, y: problem.getattr("y")?.extract()?, weight: problem.getattr("sample_weight")?.extract()? })
+        let x = Table::new(&problem.getattr("X")?)?;
+        let frame = problem.getattr("frame")?;
+        let (mut mean, mut inverse) = (Vec::new(), Vec::new());
+        if !frame.is_none() {
+            mean.extend_from_slice(frame.getattr("mean")?.extract::<PyReadonlyArray1<f64>>()?.as_slice()?);
+            let scale: PyReadonlyArray1<f64> = frame.getattr("scale")?.extract()?;
+            inverse.extend(scale.as_slice()?.iter().map(|scale| 1.0 / scale));
+        }
+        let (y, weight) = (problem.getattr("y")?.extract()?, problem.getattr("sample_weight")?.extract()?);
+        Ok(Arrays { x, y, weight, mean, inverse })
     }
 
     /// Calls `work` with the problem that borrows these arrays.
@@ -128,23 +163,70 @@ impl<'py> Arrays<'py> {
             Some(weight) => weight.as_slice()?,
             None => &[],
         };
-        let (n, d) = match &self.x {
-            Table::F64(x) => (x.shape()[0], x.shape()[1]),
-            Table::F32(x) => (x.shape()[0], x.shape()[1]),
-        };
-        let (f64s, f32s);
-        let rows: &dyn Rows = match &self.x {
-            Table::F64(x) => {
-                f64s = Dense::new(x.as_slice()?, d).map_err(raise)?;
-                &f64s
-            }
-            Table::F32(x) => {
-                f32s = Dense::new(x.as_slice()?, d).map_err(raise)?;
-                &f32s
-            }
-        };
-        work(&Problem::new(rows, n, y, self.y.shape()[1], weight).map_err(raise)?)
+        self.x.with(Standard { mean: &self.mean, inverse: &self.inverse }, |rows, n| {
+            work(&Problem::new(rows, n, y, self.y.shape()[1], weight).map_err(raise)?)
+        })
     }
+}
+
+/// Rows in C or Fortran order.
+fn dense<'a, T: Element + numpy::Element>(
+    x: &'a PyReadonlyArray2<T>,
+    standard: Standard<'a>,
+) -> PyResult<Dense<'a, T>> {
+    let table = Dense::new(x.as_slice()?, x.shape()[1]).map_err(raise)?;
+    let table = if x.is_c_contiguous() { table } else { table.by_columns() };
+    table.standard(standard).map_err(raise)
+}
+
+/// X w + b: (n, K) from X (n, d), `coef` (K, d) and `intercept` (K,).
+#[pyfunction]
+#[pyo3(signature = (X, coef, intercept, threads))]
+#[allow(non_snake_case, reason = "the rows' name")]
+fn predict<'py>(
+    py: Python<'py>,
+    X: &Bound<'py, PyAny>,
+    coef: PyReadonlyArray2<'py, f64>,
+    intercept: PyReadonlyArray1<'py, f64>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (w, b) = (coef.as_slice()?, intercept.as_slice()?);
+    Table::new(X)?.with(Standard::default(), |rows, n| {
+        if w.len() != b.len() * rows.d() {
+            return Err(bug("coefficients of another shape"));
+        }
+        let failure = Failure::default();
+        let raw = released(py, &failure, || {
+            let mut outside = Outside { callback: None, failure: &failure, d: 1 };
+            predictions(rows, n, w, b, threads, &mut Watch::new(&mut outside))
+        })?;
+        Ok(shaped2(n, b.len(), raw)?.into_pyarray(py))
+    })
+}
+
+/// (weight, (p,), (p,), (p, p) or (p,), (p,))
+type Sums<'py> =
+    (f64, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>);
+
+/// Weight, origin, mean from there, products about the mean (upper half; of different columns only if `cross`) and range
+/// of the columns (X | y).
+#[pyfunction]
+fn moments<'py>(py: Python<'py>, problem: &Bound<'py, PyAny>, cross: bool, threads: usize) -> PyResult<Sums<'py>> {
+    let (arrays, set) = (Arrays::new(problem)?, kernels::set().map_err(raise)?);
+    arrays.with(|problem| {
+        let failure = Failure::default();
+        let found = released(py, &failure, || {
+            let mut outside = Outside { callback: None, failure: &failure, d: 1 };
+            gram::moments(problem, cross, set, threads, &mut Watch::new(&mut outside))
+        })?;
+        let p = found.mean.len();
+        let products = match cross {
+            true => shaped2(p, p, found.products)?.into_pyarray(py).into_any(),
+            false => found.products.into_pyarray(py).into_any(),
+        };
+        let [origin, mean, range] = [found.origin, found.mean, found.range].map(|column| column.into_pyarray(py));
+        Ok((found.weight, origin, mean, products, range))
+    })
 }
 
 /// The start as one vector, in the layout of `Objective`.
@@ -227,13 +309,15 @@ fn solve<'py>(
     let scale = scale.as_ref().map(|scale| scale.as_slice()).transpose()?.unwrap_or(&[]);
     let penalty = Penalty { l1, l2, scale };
     let fit_intercept = config.getattr("fit_intercept")?.extract()?;
+    let threads = config.getattr("threads")?.extract()?;
     let rng: Py<PyAny> = config.getattr("rng")?.unbind();
     let failure = Failure::default();
     let validation = config.getattr("validation")?;
     let validation = if validation.is_none() { None } else { Some(Arrays::new(&validation)?) };
 
     arrays.with(|problem| {
-        let objective = Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept };
+        let objective =
+            Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept, threads };
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
         let d = problem.rows.d();
         let mut run_with = |validation: Option<&Objective>| {
@@ -337,7 +421,8 @@ fn loss_and_gradient<'py>(
     let (l1, l2) = (config.getattr("l1")?.extract()?, config.getattr("l2")?.extract()?);
     let penalty = Penalty { l1, l2, scale: &[] };
     arrays.with(|problem| {
-        let objective = Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept: true };
+        let objective =
+            Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept: true, threads: 1 };
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
         let failure = Failure::default();
         let (value, grad) = released(py, &failure, || {

@@ -388,6 +388,7 @@ mod tests {
             reduction: facts.reduction,
             penalty: Penalty::default(),
             fit_intercept: false,
+            threads: 1,
         };
         let mut config = Config {
             optimizer: optimizer("sgd", &[]).unwrap().0,

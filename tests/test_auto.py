@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 import fastgd
 from conftest import fitting, make_problem
-from fastgd import _core, _standard, reference
+from fastgd import _core, _statistics, reference
+from fastgd._request import Problem
+from fastgd._statistics import Statistics
 
 SQUARED = [name for name, row in _core.losses().items() if row["squared"]]
 SMOOTH = [name for name, row in _core.losses().items() if row["smooth"]]
@@ -369,28 +371,60 @@ def test_every_auto_is_a_default():
     assert autos == {"lr", "epochs", "optimizer", "standardize", "average", "tol", "engine"}
 
 
+def statistics_of(X, y, weight):
+    return Statistics.of(Problem(X, y, weight, single=False), threads=1)
+
+
+def of_rows(statistics, d, intercept):
+    """Sums of squares and products of (X, 1, y) as the statistics have them."""
+    rows = np.hstack(statistics.rows(None, d, intercept=intercept))
+    return rows.T @ rows
+
+
 @settings(max_examples=50, deadline=None, derandomize=True)
-@given(st.integers(1, 60), st.integers(1, 8), st.integers(1, 3), st.integers(0, 2**32 - 1), st.booleans())
-def test_triangles_keep_every_sum_of_squares_and_merge(n, d, outputs, seed, intercept):
+@given(
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.integers(1, 8),
+    st.integers(1, 3),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
+def test_statistics_keep_every_sum_of_squares_and_add_up(n, more, d, outputs, seed, intercept):
     rng = np.random.default_rng(seed)
-    X, y, root = rng.standard_normal((n, d)), rng.standard_normal((n, outputs)), rng.uniform(0, 2, n)
-    R = _standard.triangle(X, y, root, intercept=intercept)
-    columns = [X, np.ones((n, 1)), y] if intercept else [X, y]
-    A = root[:, None] * np.hstack(columns)
-    assert len(R) <= max(A.shape[1], min(n, A.shape[1]))
-    np.testing.assert_allclose(R.T @ R, A.T @ A, rtol=1e-10, atol=1e-10)
+    X, y = rng.standard_normal((n + more, d)) + rng.integers(-3, 3, d), rng.standard_normal((n + more, outputs))
+    weight = rng.uniform(0, 2, n + more) * (rng.uniform(size=n + more) > 0.2) + 1e-3
+    one, other = statistics_of(X[:n], y[:n], weight[:n]), statistics_of(X[n:], y[n:], weight[n:])
+    A, z = np.hstack([X, np.ones((len(X), int(intercept))), y]), np.hstack([X, y])
+    spread = np.sqrt(np.average((z - np.average(z, axis=0, weights=weight)) ** 2, axis=0, weights=weight))
+    for found in (one + other, other + one, statistics_of(X, y, weight)):
+        assert len(found.factor) <= d + outputs
+        np.testing.assert_allclose(of_rows(found, d, intercept), A.T @ (weight[:, None] * A), rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(found.spread, spread, rtol=1e-9, atol=1e-12)
+
+
+def test_statistics_add_up_whatever_the_offset():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((5000, 3)) + [1e8, 0, -1e8], rng.standard_normal((5000, 1)) + 1e8
+    X[:2000, 0] += 5
+    centred = np.hstack([X, y]) - np.hstack([X, y]).mean(axis=0)
+    added = statistics_of(X[:2000], y[:2000], None) + statistics_of(X[2000:], y[2000:], None)
+    for found in (statistics_of(X, y, None), added):
+        np.testing.assert_allclose(found.factor.T @ found.factor, centred.T @ centred, rtol=1e-11, atol=1e-7)
+    with pytest.raises(ValueError, match="other must have 4 columns, got 3"):
+        added + statistics_of(X[:, 1:].copy(), y, None)
 
 
 @pytest.mark.parametrize("independent", [1e-4, 2.0], ids=["by products", "by blocks"])
-def test_triangles_of_many_blocks(independent, monkeypatch):
+def test_statistics_of_many_blocks(independent, monkeypatch):
     rng = np.random.default_rng(0)
-    X, y, root = rng.standard_normal((1000, 3)), rng.standard_normal((1000, 1)), np.ones(1000)
-    whole = _standard.triangle(X, y, root, intercept=True)
-    monkeypatch.setattr(_standard, "_BLOCK", 7)
-    monkeypatch.setattr(_standard, "_INDEPENDENT", independent)
-    parts = _standard.triangle(X, y, root, intercept=True)
-    assert parts.shape == whole.shape == (5, 5)
-    np.testing.assert_allclose(np.abs(parts), np.abs(whole), rtol=1e-10, atol=1e-10)
+    X, y = rng.standard_normal((1000, 3)), rng.standard_normal((1000, 1))
+    whole = statistics_of(X, y, None)
+    monkeypatch.setattr(_statistics, "_BLOCK", 7)
+    monkeypatch.setattr(_statistics, "_INDEPENDENT", independent)
+    parts = statistics_of(X, y, None)
+    assert parts.factor.shape == whole.factor.shape == (4, 4)
+    np.testing.assert_allclose(np.abs(parts.factor), np.abs(whole.factor), rtol=1e-10, atol=1e-10)
 
 
 def test_real_tables_without_options():

@@ -382,3 +382,57 @@ def test_import_needs_numpy_alone():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1e-12
+
+
+@pytest.mark.parametrize("options", [{}, {"lr": 1e-3, "epochs": 3, "engine": "rows"}, {"loss": "huber"}])
+def test_any_number_of_threads_gives_the_same_bits(options):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((200_000, 7))
+    y = rows @ np.arange(7) + rng.standard_normal(len(rows))
+    found = [fastgd.fit(rows, y, threads=threads, **options) for threads in (1, 2, 5, None)]
+    for other in found[1:]:
+        assert other.coef.tobytes() == found[0].coef.tobytes()
+        assert other.history.loss.tobytes() == found[0].history.loss.tobytes()
+    by_columns = fastgd.fit(np.asfortranarray(rows), y, **options)
+    assert by_columns.history.coef.tobytes() == found[0].history.coef.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("threads", "error", "told"),
+    [(0, ValueError, "threads must be an integer >= 1, got 0"), (2.0, TypeError, "threads must be an integer")],
+)
+def test_threads_are_a_count(threads, error, told):
+    with pytest.raises(error, match=told):
+        fit(X, threads=threads)
+
+
+KERNELS = """
+import numpy as np, fastgd
+from fastgd import _core
+rng = np.random.default_rng(0)
+for d in (1, 3, 10, 20, 100):
+    X = rng.standard_normal((300, d))
+    y = X.sum(axis=1) + rng.standard_normal(300)
+    for options in ({"batch_size": 32}, {"batch_size": 1}, {}, {"engine": "rows", "loss": "huber"}):
+        found = fastgd.compare(X, y, lr=0.001, epochs=3, rng=1, **options)
+        assert found.max_difference < 1e-10, (d, options, found)
+    np.testing.assert_allclose(fastgd.fit(X, y).coef, fastgd.closed_form(X, y).coef, rtol=1e-8)
+print(_core.kernel)
+"""
+
+
+@pytest.mark.parametrize("kernel", ["naive", "baseline", "avx2", "avx512"])
+def test_the_reference_agrees_on_every_set_of_kernels(kernel):
+    done = subprocess.run(
+        [sys.executable, "-c", KERNELS], capture_output=True, text=True, env=os.environ | {"FASTGD_KERNEL": kernel}
+    )
+    if "on this machine" in done.stderr and kernel in ("avx2", "avx512"):
+        pytest.skip(f"the processor has no {kernel}")
+    assert (done.stdout.strip(), done.stderr) == (kernel, "")
+
+
+def test_a_kernel_there_is_not_is_refused_at_once():
+    done = subprocess.run(
+        [sys.executable, "-c", "import fastgd"], capture_output=True, text=True, env=os.environ | {"FASTGD_KERNEL": "x"}
+    )
+    assert "ValueError: FASTGD_KERNEL must be one of naive, baseline" in done.stderr

@@ -15,10 +15,10 @@ from fastgd import _core
 ROOT = Path(__file__).parent.parent
 #: Rust rooms from the ground up; each may use only rooms on the shelves below its own.
 SHELVES = [
-    {"error", "kernels"},
-    {"registry", "data", "observe"},
-    {"loss", "penalty", "optimizer", "schedule", "sampler", "history", "stop", "tail"},
-    {"objective"},
+    {"error"},
+    {"kernels", "registry", "observe"},
+    {"data", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail"},
+    {"objective", "sampler", "gram"},
     {"solver", "descent"},
     {"py"},
 ]

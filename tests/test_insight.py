@@ -33,7 +33,7 @@ def told(X, y, **options):
 @pytest.mark.parametrize("loss", SQUARED)
 def test_the_largest_stable_rate_is_where_runs_begin_to_diverge(loss, options, few, monkeypatch):
     if not few:
-        monkeypatch.setattr(insight, "_EXACT", 0)
+        monkeypatch.setattr(insight, "EXACT", 0)
     X, y = make_problem(loss)
     X = X * [1.0, 5.0, 0.3]
     message = told(X, y, loss=loss, lr=100.0, epochs=100, **options)

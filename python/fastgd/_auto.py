@@ -12,9 +12,10 @@ import numpy as np
 
 from fastgd import _core, _door
 from fastgd._door import Array
-from fastgd._request import Config, Problem, check_use, check_validation, make_loss, make_start
-from fastgd._standard import Frame, standardise, triangle
-from fastgd.insight import curvature
+from fastgd._request import Config, Problem, check_use, check_validation, make_loss, make_start, make_threads
+from fastgd._standard import Frame, standard
+from fastgd._statistics import Moments, Statistics
+from fastgd.insight import EXACT, curvature
 
 #: epochs="auto": at most so many
 _EPOCHS = {"gram": 1_000_000, "full batch": 1000, "batches": 100}
@@ -88,6 +89,7 @@ def make_plan(
     exact_loss: Any,
     rng: Any,
     engine: Any,
+    threads: Any,
 ) -> Plan:
     """Check the options, choose what is "auto", and put the problem into the coordinates that are iterated on."""
     n, d = problem.X.shape
@@ -157,6 +159,7 @@ def make_plan(
         most_records=_RECORDS if endless else None,
         tail_average=_tail(average, batch_size, automatic=automatic, validated=validation is not None),
         validation=validation,
+        threads=make_threads(threads),
         rng=drawn,
     )
     # The start comes last: it may draw, and a request that is refused draws nothing.
@@ -202,26 +205,31 @@ def _tail(average: Any, batch_size: int | None, *, automatic: bool, validated: b
 def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, automatic: bool, endless: bool) -> Plan:
     """The problem in the coordinates that the engine iterates on, and the rate that these ask for."""
     facts = _core.losses()[config.loss[0]]
-    n = len(problem.X)
-    weight = np.ones(n) if problem.sample_weight is None else problem.sample_weight
-    share = weight / weight.sum()
-    c = facts["curvature"] or 1.0
-    whole = c * (weight.sum() if facts["reduction"] == "sum" else 1.0)  # curvature of the objective per mean row
+    n, d = problem.X.shape
+    weight = n if problem.sample_weight is None else problem.sample_weight.sum()
+    whole = (facts["curvature"] or 1.0) * (weight if facts["reduction"] == "sum" else 1.0)  # per mean row
+    threads, centre = config.threads, config.fit_intercept
+    ridge = config.l2 / whole
+    statistics = Statistics.of(problem, threads=threads) if engine == "gram" else None
+    exact = automatic and d <= EXACT
+    moments = Moments.of(problem, cross=exact, threads=threads) if not statistics and (standardize or exact) else None
+    columns = statistics or moments
     frame, iterated, work_config, condition = None, problem, config, None
     if standardize:
-        Z, frame = standardise(problem.X, share, config.l2 / whole, centre=config.fit_intercept)
-        if config.certificate and config.fit_intercept:  # a mean far from 0 costs digits
-            frame = replace(frame, shift=share @ problem.y)
-        iterated = replace(problem, X=Z, y=problem.y - frame.shift)
+        assert columns is not None
+        frame = standard(columns.origin[:d], columns.mean[:d], columns.spread[:d], ridge, centre=centre)
+        if config.certificate and centre:  # a mean far from 0 costs digits
+            frame = replace(frame, shift=(columns.origin + columns.mean)[d:])
+        iterated = replace(problem, y=problem.y - frame.shift, frame=frame)
         coef, intercept = frame.into(config.coef, config.intercept)
         held_out = config.validation
-        validation = held_out and replace(held_out, X=frame.rows(held_out.X), y=held_out.y - frame.shift)
+        validation = held_out and replace(held_out, y=held_out.y - frame.shift, frame=frame)
         work_config = replace(
             config, coef=coef, intercept=intercept, validation=validation, penalty_scale=1 / frame.scale
         )
     work = iterated
-    if engine == "gram":
-        work, work_config = _triangular(iterated, work_config, whole / 2 * share, facts["reduction"] == "mean")
+    if statistics is not None:
+        work, work_config = _sufficient(problem, statistics, frame, work_config, whole)
         largest, smallest = _spectrum(work.X, work_config)
         rounding = (2 * float(np.finfo(np.float64).eps) * largest, largest or 1.0)
         work_config = replace(work_config, certificate=config.certificate * smallest, rounding=rounding)
@@ -229,25 +237,27 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     plan = Plan(problem, config, iterated, work, work_config, frame, engine, automatic, endless, condition)
     if not automatic:
         return plan
-    if engine == "gram":
+    if statistics is not None:
         return plan.with_rate(_of_rule(1 / largest if largest > 0 else 1.0, *config.optimizer))
-    return plan.with_rate(_of_rule(rate(iterated, work_config, share, whole), *config.optimizer))
+    return plan.with_rate(_of_rule(rate(iterated, work_config, moments, whole), *config.optimizer))
 
 
-def _triangular(iterated: Problem, config: Config, per_row: Array, mean: bool) -> tuple[Problem, Config]:
+def _sufficient(
+    problem: Problem, statistics: Statistics, frame: Frame | None, config: Config, whole: float
+) -> tuple[Problem, Config]:
     """The same objective as a sum of squares over a few rows, the intercept a feature that pays no penalty."""
-    d, extra = iterated.X.shape[1], int(config.fit_intercept)
-    R = triangle(iterated.X, iterated.y, np.sqrt(per_row), intercept=config.fit_intercept)
+    d, extra = problem.X.shape[1], int(config.fit_intercept)
+    X, y = statistics.rows(frame, d, intercept=config.fit_intercept)
+    root = np.sqrt(whole / 2 / statistics.weight)
     scale = np.ones(d) if config.penalty_scale is None else config.penalty_scale
     validation = config.validation
     if validation is not None:
-        factor = _core.losses()[config.loss[0]]["curvature"] / 2
-        root = np.sqrt(factor / (len(validation.X) if mean else 1.0))
-        columns = [validation.X, np.ones((len(validation.X), extra))]
-        validation = replace(validation, X=root * np.hstack(columns), y=root * validation.y)
-    work = Problem(
-        np.ascontiguousarray(R[:, : d + extra]), np.ascontiguousarray(R[:, d + extra :]), None, iterated.single
-    )
+        facts = _core.losses()[config.loss[0]]
+        of_row = np.sqrt(facts["curvature"] / 2 / (len(validation.X) if facts["reduction"] == "mean" else 1.0))
+        ones = np.ones((len(validation.X), extra))
+        held_out = of_row * np.hstack([validation.rows(), ones])
+        validation = replace(validation, X=held_out, y=of_row * validation.y, frame=None)
+    work = Problem(np.ascontiguousarray(root * X), np.ascontiguousarray(root * y), None, problem.single)
     return work, replace(
         config,
         loss=("sse", {}),
@@ -275,7 +285,7 @@ def _spectrum(X: Any, config: Config) -> tuple[float, float]:
     return 2 * float(values[0]) ** 2, 2 * float(nonzero[-1]) ** 2 if len(nonzero) else 0.0
 
 
-def rate(problem: Problem, config: Config, share: Array, whole: float) -> float:
+def rate(problem: Problem, config: Config, moments: Moments | None, whole: float) -> float:
     """The rate of sgd, or of implicit steps, on rows.
 
     With L the largest eigenvalue and tr the trace of the mean of x x^T (x with a 1 for the intercept) times the loss's
@@ -285,7 +295,7 @@ def rate(problem: Problem, config: Config, share: Array, whole: float) -> float:
     """
     facts, B = _core.losses()[config.loss[0]], config.batch_size
     with np.errstate(all="ignore"):
-        largest, squares = curvature(problem.X, share, config.fit_intercept)
+        largest, squares = curvature(problem, moments, config.threads, intercept=config.fit_intercept)
     trace = float(squares.sum()) + config.fit_intercept
     c = whole
     if B is not None and facts["reduction"] == "sum":

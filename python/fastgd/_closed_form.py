@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from fastgd import _core, _door
-from fastgd._door import Array
+from fastgd._door import Array, Rows
 from fastgd._parts import loss_and_gradient
 from fastgd._request import make_loss, make_problem
-from fastgd._standard import standardise
+from fastgd._standard import Frame
 from fastgd.history import History
 from fastgd.result import FitResult
 
@@ -78,7 +78,7 @@ def closed_form(
     rows, targets, s = problem.X[keep], problem.y[keep], s[keep]
     share = s / s.sum()
     y_mean = share @ targets if fit_intercept else np.zeros(targets.shape[1])
-    Z, frame = standardise(rows, share, l2 / (facts["curvature"] * s.sum()), centre=fit_intercept)
+    Z, frame = _standardised(rows, share, l2 / (facts["curvature"] * s.sum()), centre=fit_intercept)
     live = (Z != 0).any(axis=0) | (l2 > 0)
     scale = frame.scale[live]
     root = np.sqrt(facts["curvature"] / 2 * s)[:, None]
@@ -136,3 +136,34 @@ def _smallest(A: Array, scale: Array, solution: Array, rank: int) -> Array:
     for _ in range(2):  # twice is enough (Kahan)
         coef = coef - null @ (null.T @ coef)
     return np.asarray(coef * scale[:, None])
+
+
+def _standardised(X: Rows, share: Array, ridge: float, *, centre: bool) -> tuple[Array, Frame]:
+    """Centred (if asked) and scaled rows, and the coordinates that they are in.
+
+    scale_j^2 is the weighted variance of column j (not centred: its mean square) plus `ridge`, which is the l2 penalty
+    over the loss's curvature; columns without either have scale 1. Safe for offsets and units of any size: the mean is
+    taken twice, and squares are of numbers no larger than 1. Rows of share 0 do not count.
+    """
+    rows = X.astype(np.float64, order="C")
+    rows[share == 0] = rows[int(np.argmax(share > 0))]
+    counted = rows[share > 0] if (share == 0).any() else rows
+    mean = np.zeros(rows.shape[1])
+    if centre:
+        mean = share @ rows
+        flat = (counted == counted[:1]).all(axis=0)
+        mean[flat] = counted[0, flat]  # to the last bit, so that a constant column becomes zero
+        rows -= mean
+        rest = share @ rows  # what rounding left of the mean where the offset is large
+        rest[flat] = 0.0
+        rows -= rest
+        mean += rest
+    counted = rows[share > 0] if (share == 0).any() else rows
+    largest = np.abs(counted).max(axis=0)
+    unit = np.where(largest > 0, largest, 1.0)
+    spread = unit * np.sqrt(share @ (rows / unit) ** 2)
+    scale = np.hypot(spread, np.sqrt(ridge))
+    gone = scale < 1e-305  # no spread, or so little that its inverse is no number
+    rows[:, gone], scale[gone] = 0.0, 1.0
+    rows /= scale
+    return rows, Frame(mean, scale)

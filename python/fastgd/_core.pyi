@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from fastgd._door import Array
+from fastgd._door import Array, Rows
 from fastgd._request import Config, Observe, Problem, Solution
 
 __all__ = [
     "__version__",
     "choose",
     "gradient_descent",
+    "kernel",
     "loss_and_gradient",
     "losses",
+    "moments",
     "optimizers",
+    "predict",
     "release",
     "schedules",
     "solve",
@@ -20,6 +23,7 @@ __all__ = [
 
 __version__: Final[str]
 release: Final[bool]
+kernel: Final[str]
 
 def choose(family: str, name: str, given: dict[str, float]) -> tuple[str, dict[str, float]]: ...
 def gradient_descent(
@@ -27,6 +31,8 @@ def gradient_descent(
 ) -> tuple[Array, Array, str]: ...
 def loss_and_gradient(problem: Problem, config: Any) -> tuple[float, Array, Array]: ...
 def losses() -> dict[str, dict[str, Any]]: ...
+def moments(problem: Problem, cross: bool, threads: int) -> tuple[float, Array, Array, Array, Array]: ...
 def optimizers() -> dict[str, dict[str, Any]]: ...
+def predict(X: Rows, coef: Array, intercept: Array, threads: int) -> Array: ...
 def schedules() -> dict[str, dict[str, Any]]: ...
 def solve(problem: Problem, config: Config, observe: Observe | None = None) -> Solution: ...

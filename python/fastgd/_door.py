@@ -19,14 +19,14 @@ Rows = NDArray[np.float64] | NDArray[np.float32]
 
 
 def rows(X: Any, *, name: str = "X") -> Rows:
-    """X as an (n, d) array of finite float64 or float32 in C order; a one-dimensional X is one feature."""
+    """X as an (n, d) array of finite float64 or float32 in C or Fortran order; a one-dimensional X is one feature."""
     values = real_array(X, name)
     if values.ndim == 1:
         values = values.reshape(-1, 1)
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"{name} must be (n, d) with n >= 1 rows and d >= 1 features, got shape {np.shape(X)}")
     dtype = np.float32 if values.dtype.kind == "f" and values.dtype.itemsize == 4 else np.float64
-    return _finite(_plain(values, dtype), name)
+    return _finite(_plain(values, dtype, columns=True), name)
 
 
 def targets(y: Any, n: int, *, name: str = "y", of: str = "X") -> Array:
@@ -169,10 +169,11 @@ def real_array(value: Any, name: str) -> NDArray[Any]:
     raise TypeError(f"{name} must hold real numbers, got {held}")
 
 
-def _plain(values: NDArray[Any], dtype: type) -> NDArray[Any]:
-    """Native byte order, C order, aligned; a copy only if needed."""
+def _plain(values: NDArray[Any], dtype: type, *, columns: bool = False) -> NDArray[Any]:
+    """Native byte order, C order (Fortran order stays if `columns` are welcome), aligned; a copy only if needed."""
+    order = "F" if columns and values.flags.f_contiguous and not values.flags.c_contiguous else "C"
     with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes an infinity, which is refused next
-        return np.require(values, dtype=dtype, requirements=["C", "A"])
+        return np.require(values, dtype=dtype, requirements=[order, "A"])
 
 
 def _finite(values: NDArray[Any], name: str) -> NDArray[Any]:

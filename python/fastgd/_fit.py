@@ -65,6 +65,7 @@ def fit(
     exact_loss: bool = False,
     rng: Any = None,
     engine: str = "auto",
+    threads: int | None = None,
     callback: Callable[[State], bool | None] | None = None,
 ) -> FitResult:
     r"""Fit a linear model by gradient descent: full batch, mini-batch or one row at a time.
@@ -146,6 +147,10 @@ def fit(
         "rows" walks the data at every step. "gram" makes one pass, which reduces the rows to at most d + 1 + K (the
         triangular factor of their QR decomposition, sufficient for squared losses), and iterates on these full batch:
         the same iterates to rounding, at a cost that does not depend on n. "auto" takes it where it can and pays.
+    threads : int or None, default None
+        Threads of passes over many rows, at most. The bits do not depend on it. None takes as many as there are
+        processors (and OMP_NUM_THREADS allows), and one where somebody else is parallel already: off the main thread,
+        and in processes that `multiprocessing` started.
     callback : callable, optional
         Called with a `State` after every epoch; True ends the run. Its exceptions come out as they are.
 
@@ -209,6 +214,7 @@ def fit(
         exact_loss=exact_loss,
         rng=rng,
         engine=engine,
+        threads=threads,
         callback=callback,
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -11,18 +14,25 @@ from numpy.typing import NDArray
 
 from fastgd import _core, _door
 from fastgd._door import Array, Rows
+from fastgd._standard import Frame
 from fastgd.result import FitResult
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Rows (n, d), targets (n, K), weights (n,) or None: C order, aligned, finite."""
+    """Rows (n, d) in C or Fortran order, targets (n, K), weights (n,) or None: aligned, finite."""
 
     X: Rows
     y: Array
     sample_weight: Array | None
     #: y was one-dimensional: answers drop the axis of outputs
     single: bool
+    #: the coordinates that the rows are seen in, None as they are
+    frame: Frame | None = None
+
+    def rows(self, part: slice = slice(None)) -> Rows:
+        """Rows in the coordinates that they are seen in."""
+        return self.X[part] if self.frame is None else self.frame.rows(self.X[part])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +69,8 @@ class Config:
     most_records: int | None
     tail_average: bool
     validation: Problem | None
+    #: for passes over many rows, at most; they change no bit
+    threads: int
     rng: np.random.Generator | None
 
 
@@ -87,14 +99,10 @@ def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
     weights = _door.weights(sample_weight, len(rows))
     if weights is not None and not weights.all():  # whatever a row of weight 0 holds, it does not count
         counted = weights > 0
-        rows = np.where(counted[:, None], rows, rows.dtype.type(0))
-        targets = np.where(counted if targets.ndim == 1 else counted[:, None], targets, _of_nobody(targets, counted))
+        first = int(np.argmax(counted))  # as another does, so that every loss is defined for it
+        rows = np.where(counted[:, None], rows, rows[first])
+        targets = np.where(counted if targets.ndim == 1 else counted[:, None], targets, targets[first])
     return Problem(rows, targets.reshape(len(rows), -1), weights, single=targets.ndim == 1)
-
-
-def _of_nobody(targets: Array, counted: NDArray[np.bool_]) -> Array:
-    """A target for rows that do not count: one that others have, so that every loss is defined for it."""
-    return np.asarray(targets[int(np.argmax(counted))])
 
 
 def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:
@@ -139,6 +147,23 @@ def check_use(optimizer: str, loss: str, batch_size: int | None, n: int) -> floa
     if not facts["squared"]:
         raise ValueError(f"loss must be a squared one for optimizer '{optimizer}', got '{loss}'")
     return float(facts["curvature"])
+
+
+def make_threads(threads: Any) -> int:
+    """How many threads a pass over many rows may take.
+
+    None: as many as the process has processors, and OMP_NUM_THREADS allows; one where somebody else is parallel
+    already, that is off the main thread and in processes that `multiprocessing` started.
+    """
+    if threads is not None:
+        return min(_door.integer(threads, "threads"), 1024)
+    multiprocessing = sys.modules.get("multiprocessing")
+    child = multiprocessing is not None and multiprocessing.parent_process() is not None
+    if child or threading.current_thread() is not threading.main_thread():
+        return 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, int(allowed)) if allowed.isascii() and allowed.isdigit() and int(allowed) else there
 
 
 def make_start(

@@ -155,6 +155,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "standardize": {"type": _words(true=True, false=False, auto="auto"), "metavar": "{true,false,auto}",
                     "help": "iterate on centred and scaled features"},
     "engine": {"type": str, "metavar": "{auto,rows,gram}", "help": "walk the rows, or sufficient statistics"},
+    "threads": {"type": _words(int, none=None), "metavar": "N", "help": "for passes over many rows; none chooses"},
     "average": {"type": _words(false=False, tail="tail", auto="auto"), "metavar": "{false,tail,auto}",
                 "help": "with batches, return the mean over the later half of the epochs"},
     "tol": {"type": _words(float, none=None, auto="auto"), "metavar": "TOL", "help": "stop early when this is met"},

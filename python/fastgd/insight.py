@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastgd import _core
-from fastgd._door import Array, Rows
+from fastgd._door import Array
+from fastgd._statistics import Moments
 
 if TYPE_CHECKING:
     from fastgd._request import Config, Problem
 
 #: features beyond which the largest curvature is found by power iteration instead of all eigenvalues
-_EXACT = 400
+EXACT = 128
 #: rows that are looked at together
 _ROWS = 4096
 
@@ -31,12 +33,11 @@ def explain_divergence(problem: Problem, config: Config, steps: int) -> str:
     facts = _core.losses()[config.loss[0]]
     n, B = len(problem.X), config.batch_size
     factor, name = _stable(*config.optimizer, batched=B is not None)
-    weight = np.ones(n) if problem.sample_weight is None else problem.sample_weight
     with np.errstate(all="ignore"):
-        largest, squares = curvature(problem.X, weight / weight.sum(), config.fit_intercept)
+        largest, squares = curvature(problem, None, config.threads, intercept=config.fit_intercept)
     c = facts["curvature"] or np.nan
     if facts["reduction"] == "sum":  # of as many rows as make a step
-        c *= weight.mean() * (B or n)
+        c *= (1.0 if problem.sample_weight is None else problem.sample_weight.mean()) * (B or n)
     trace = squares.sum() + config.fit_intercept
     bend = largest if B is None else (1 + 1 / B) * largest + trace / B
     limit = factor / (c * bend + config.l2)
@@ -77,36 +78,34 @@ def _stable(optimizer: str, parameters: dict[str, float], *, batched: bool) -> t
     }.get(optimizer, (np.nan, ""))
 
 
-def curvature(X: Rows, share: Array, intercept: bool) -> tuple[float, Array]:
-    """Largest eigenvalue of `sum_i share_i x_i x_i^T`, x a row and a 1 for the intercept; each column's mean square.
+def curvature(problem: Problem, moments: Moments | None, threads: int, *, intercept: bool) -> tuple[float, Array]:
+    """Largest eigenvalue of the weighted mean of x x^T, x a row and a 1 for the intercept; each column's mean square.
 
-    For many columns by power iteration from the diagonal, to about 1e-4; else all eigenvalues.
+    The rows are seen in the problem's coordinates; `moments` are those of the rows as they are, if they are known. For
+    many columns by power iteration from the diagonal, to about 1e-4; else all eigenvalues.
     """
-    blocks = [slice(at, at + _ROWS) for at in range(0, len(X), _ROWS)]
-    d = X.shape[1]
-    if d <= _EXACT:
-        gram = np.zeros((d + intercept, d + intercept))
-        for block in blocks:
-            rows = X[block].astype(np.float64, copy=False)
-            weighted = rows * share[block, None]
-            gram[:d, :d] += weighted.T @ rows
-            if intercept:
-                gram[d, :d] += weighted.sum(axis=0)
-                gram[d, d] += share[block].sum()
-        gram[:d, d:] = gram[d:, :d].T
-        finite = np.isfinite(gram).all()
-        return float(np.linalg.eigvalsh(gram)[-1]) if finite else np.inf, np.diag(gram)[:d].copy()
+    n, d = problem.X.shape
+    if d <= EXACT:
+        moments = moments or Moments.of(replace(problem, frame=None), cross=True, threads=threads)
+        second = moments.second(problem.frame, d, intercept=intercept)
+        finite = np.isfinite(second).all()
+        return float(np.linalg.eigvalsh(second)[-1]) if finite else np.inf, np.diag(second)[:d].copy()
 
-    squares = np.sum([share[block] @ X[block].astype(np.float64) ** 2 for block in blocks], axis=0)
+    share = np.full(n, 1 / n) if problem.sample_weight is None else problem.sample_weight / problem.sample_weight.sum()
+    blocks = [slice(at, at + _ROWS) for at in range(0, n, _ROWS)]
+    squares = np.sum([share[block] @ problem.rows(block).astype(np.float64) ** 2 for block in blocks], axis=0)
     if not np.isfinite(squares).all():
         return np.inf, squares
+    mean, scale = (np.zeros(d), np.ones(d)) if problem.frame is None else (problem.frame.mean, problem.frame.scale)
     v, b, largest = np.sqrt(squares), 1.0 * intercept, 0.0
     for _ in range(100):
         length = np.hypot(np.linalg.norm(v), b)
         v, b, before = v / length, b / length, largest
-        raw = [share[block] * (X[block] @ v + b) for block in blocks]
-        v = np.sum([part @ X[block] for part, block in zip(raw, blocks, strict=True)], axis=0)
-        b = float(sum(part.sum() for part in raw)) if intercept else 0.0
+        w = v / scale
+        raw = share * (problem.X @ w + (b - mean @ w))
+        total = raw.sum()
+        v = (problem.X.T @ raw - total * mean) / scale
+        b = float(total) if intercept else 0.0
         largest = float(np.hypot(np.linalg.norm(v), b))
         if abs(largest - before) <= 1e-5 * largest:
             break

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _door
+from fastgd import _core, _door
 from fastgd._door import Array
 from fastgd.history import History
 
@@ -85,7 +85,9 @@ class FitResult:
         d = self.coef.shape[-1]
         if checked.shape[1] != d:
             raise ValueError(f"X must have {d} features as in the fit, got {checked.shape[1]}")
-        return np.asarray(checked @ self.coef.T + self.intercept, dtype=np.float64)
+        coef = np.ascontiguousarray(self.coef.reshape(-1, d))
+        raw = _core.predict(checked, coef, np.array(self.intercept, np.float64).reshape(-1), 1)
+        return raw[:, 0] if self.coef.ndim == 1 else raw
 
     def plot(self, ax: Any = None) -> LossCurve:
         """The loss curve: `fastgd.plot.loss_curve(self, ax=ax)`."""

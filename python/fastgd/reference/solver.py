@@ -35,7 +35,7 @@ class Run:
         self.config, self.observe = config, observe
         weight = np.ones(len(problem.X)) if problem.sample_weight is None else problem.sample_weight
         self.objective = Objective(
-            problem.X,
+            problem.rows(),
             problem.y,
             weight,
             float(weight.mean()),
@@ -62,7 +62,7 @@ class Run:
         validation = config.validation
         self.validation = validation and replace(
             self.objective,
-            X=validation.X,
+            X=validation.rows(),
             y=validation.y,
             weight=np.ones(len(validation.X)),
             mean_weight=1.0,

@@ -1,0 +1,41 @@
+//! Naive: what each kernel does, one row at a time and summed in order.
+
+use super::Lines;
+
+/// The rows one by one.
+fn each(lines: Lines<'_>, d: usize) -> impl Iterator<Item = &[f64]> {
+    let (values, stride, at, count) = match lines {
+        Lines::Together { values, stride } => (values, stride, None, values.len() / stride),
+        Lines::Apart { values, at, .. } => (values, d, Some(at), at.len()),
+    };
+    (0..count).map(move |i| &values[at.map_or(i, |at| at[i]) * stride..][..d])
+}
+
+pub fn forward(lines: Lines, d: usize, w: &[f64], b: &[f64], raw: &mut [f64]) {
+    for (x, raw) in each(lines, d).zip(raw.chunks_exact_mut(w.len() / d)) {
+        for (k, raw) in raw.iter_mut().enumerate() {
+            let product: f64 = x.iter().zip(&w[k * d..]).map(|(x, w)| x * w).sum();
+            *raw = product + b.get(k).copied().unwrap_or(0.0);
+        }
+    }
+}
+
+pub fn backward(lines: Lines, d: usize, slope: &[f64], grad: &mut [f64]) {
+    for (x, slope) in each(lines, d).zip(slope.chunks_exact(grad.len() / d)) {
+        for (grad, slope) in grad.chunks_exact_mut(d).zip(slope) {
+            for (grad, x) in grad.iter_mut().zip(x) {
+                *grad += slope * x;
+            }
+        }
+    }
+}
+
+pub fn products(rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
+    for (i, x) in rows.chunks_exact(d).enumerate() {
+        for j in 0..d {
+            for k in j..d {
+                products[j * d + k] += s.get(i).copied().unwrap_or(1.0) * x[j] * x[k];
+            }
+        }
+    }
+}
