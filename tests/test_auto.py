@@ -405,7 +405,7 @@ def test_statistics_keep_every_sum_of_squares_and_add_up(n, more, d, outputs, se
 
 def test_statistics_add_up_whatever_the_offset():
     rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((5000, 3)) + [1e8, 0, -1e8], rng.standard_normal((5000, 1)) + 1e8
+    X, y = rng.standard_normal((5000, 3)) + np.array([1e8, 0, -1e8]), rng.standard_normal((5000, 1)) + 1e8
     X[:2000, 0] += 5
     centred = np.hstack([X, y]) - np.hstack([X, y]).mean(axis=0)
     added = statistics_of(X[:2000], y[:2000], None) + statistics_of(X[2000:], y[2000:], None)

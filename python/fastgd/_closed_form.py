@@ -154,7 +154,8 @@ def _standardised(X: Rows, share: Array, ridge: float, *, centre: bool) -> tuple
         flat = (counted == counted[:1]).all(axis=0)
         mean[flat] = counted[0, flat]  # to the last bit, so that a constant column becomes zero
         rows -= mean
-        rest = share @ rows  # what rounding left of the mean where the offset is large
+        with np.errstate(under="ignore"):
+            rest = share @ rows  # what rounding left of the mean where the offset is large
         rest[flat] = 0.0
         rows -= rest
         mean += rest

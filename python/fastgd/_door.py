@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgd import _columns
+
 Array = NDArray[np.float64]
 #: rows may also be stored as float32
 Rows = NDArray[np.float64] | NDArray[np.float32]
@@ -21,12 +23,13 @@ Rows = NDArray[np.float64] | NDArray[np.float32]
 def rows(X: Any, *, name: str = "X") -> Rows:
     """X as an (n, d) array of finite float64 or float32 in C or Fortran order; a one-dimensional X is one feature."""
     values = real_array(X, name)
+    shape = values.shape
     if values.ndim == 1:
         values = values.reshape(-1, 1)
     if values.ndim != 2 or 0 in values.shape:
-        raise ValueError(f"{name} must be (n, d) with n >= 1 rows and d >= 1 features, got shape {np.shape(X)}")
+        raise ValueError(f"{name} must be (n, d) with n >= 1 rows and d >= 1 features, got shape {shape}")
     dtype = np.float32 if values.dtype.kind == "f" and values.dtype.itemsize == 4 else np.float64
-    return _finite(_plain(values, dtype, columns=True), name)
+    return _finite(_plain(values, dtype, by_columns=True), name, X)
 
 
 def targets(y: Any, n: int, *, name: str = "y", of: str = "X") -> Array:
@@ -36,7 +39,7 @@ def targets(y: Any, n: int, *, name: str = "y", of: str = "X") -> Array:
         raise ValueError(f"{name} must be (n,) or (n, K), got shape {values.shape}")
     if len(values) != n:
         raise ValueError(f"{name} must have one entry for each of the {n} rows of {of}, got {len(values)}")
-    return _finite(_plain(values, np.float64), name)
+    return _finite(_plain(values, np.float64), name, y)
 
 
 def weights(sample_weight: Any, n: int) -> Array | None:
@@ -148,39 +151,80 @@ def real_array(value: Any, name: str) -> NDArray[Any]:
     masked = sys.modules.get("numpy.ma")  # NumPy loads it only when somebody uses it
     if masked is not None and isinstance(value, masked.MaskedArray):
         raise TypeError(f"{name} must not be a masked array; fill it first, for example with {name}.filled(...)")
-    if hasattr(value, "tocsr"):
+    if hasattr(type(value), "tocsr"):
         raise TypeError(f"{name} must be dense, got a sparse {type(value).__name__}; use {name}.toarray()")
+    if (method := _columns.to_call_first(value)) is not None:
+        raise TypeError(f"{name} must be in memory, got a lazy {type(value).__name__}; call .{method}() first")
+    table = None if _columns.is_uniform(value) else _columns.labelled(value)
+    if table is None:
+        return _numbers(value, name)
+    columns = [_numbers(column, name, _columns.called(j, label)) for j, (label, column) in enumerate(table)]
+    return _columns.side_by_side(columns, len(value))
+
+
+def _numbers(value: Any, name: str, column: str = "") -> NDArray[Any]:
+    """An array of real numbers; `column` is what messages call it if it is one of a table."""
+    where = column and f" in {column}"
+    if (categories := _columns.categories(value)) is not None:
+        raise TypeError(f"{name} must hold real numbers, got dtype {categories}{where}")
     try:
-        values = np.asarray(value)
+        values = _columns.read(value)
     except ValueError as error:
-        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from error
+        raise ValueError(f"{name} must be a rectangular array of numbers{where}: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        if not column and not isinstance(error, TypeError):
+            error.add_note(f"raised when fastgd read {name}")
+            raise  # what an array of the user's own raises is the user's
+        raise TypeError(f"{name} must hold real numbers, got {type(value).__name__}{where}: {error}") from error
+    if column and values.ndim != 1:
+        raise TypeError(f"{name} must hold one number in each cell, got shape {values.shape[1:]}{where}")
     if values.dtype.kind in "biuf":
         return values
     if values.dtype.kind == "O" and values.ndim > 0:
-        for at, entry in np.ndenumerate(values):
-            if not isinstance(entry, (numbers.Real, np.bool_)):
-                where = at[0] if values.ndim == 1 else at
-                raise TypeError(f"{name} must hold real numbers, got {entry!r} ({type(entry).__name__}) at {where}")
-        try:
-            return values.astype(np.float64)
-        except OverflowError as error:
-            raise ValueError(f"{name} must hold numbers that fit a float64: {error}") from error
+        return _numbers_of_objects(values, name, column)
     held = type(value).__name__ if values.ndim == 0 else f"dtype {values.dtype}"
-    raise TypeError(f"{name} must hold real numbers, got {held}")
+    raise TypeError(f"{name} must hold real numbers, got {held}{where}")
 
 
-def _plain(values: NDArray[Any], dtype: type, *, columns: bool = False) -> NDArray[Any]:
-    """Native byte order, C order (Fortran order stays if `columns` are welcome), aligned; a copy only if needed."""
-    order = "F" if columns and values.flags.f_contiguous and not values.flags.c_contiguous else "C"
+def _numbers_of_objects(values: NDArray[Any], name: str, column: str) -> Array:
+    for at, entry in np.ndenumerate(values):
+        # decimal.Decimal is a Number and no more, as it does not mix with floats
+        decimal = isinstance(entry, numbers.Number) and not isinstance(entry, numbers.Complex)
+        if not decimal and not isinstance(entry, (numbers.Real, np.bool_)):
+            held = f"{reprlib.repr(entry)} ({type(entry).__name__})"
+            raise TypeError(f"{name} must hold real numbers, got {held}{_place(at, column)}")
+    try:
+        return values.astype(np.float64)
+    except (OverflowError, ValueError, TypeError) as error:
+        where, wrong = column and f" in {column}", TypeError if isinstance(error, TypeError) else ValueError
+        raise wrong(f"{name} must hold numbers that fit a float64{where}: {error}") from error
+
+
+def _place(at: tuple[int, ...], column: str = "") -> str:
+    """Where an entry is, in words."""
+    if not at:
+        return ""
+    if len(at) == 1:
+        return f" in row {at[0]}" + (column and f", {column}")
+    return f" in row {at[0]}, {column or f'column {at[1]}'}" if len(at) == 2 else f" at {at}"
+
+
+def _plain(values: NDArray[Any], dtype: type, *, by_columns: bool = False) -> NDArray[Any]:
+    """Native byte order, aligned, C order (Fortran order stays if `by_columns` will do); a copy only if needed."""
+    stays = by_columns and values.flags.f_contiguous
     with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes an infinity, which is refused next
-        return np.require(values, dtype=dtype, requirements=[order, "A"])
+        return np.require(values, dtype=dtype, requirements=["A"] if stays else ["C", "A"])
 
 
-def _finite(values: NDArray[Any], name: str) -> NDArray[Any]:
+def _finite(values: NDArray[Any], name: str, given: Any = None) -> NDArray[Any]:
+    """The values, none of them NaN or infinite; `given` is what they were, which may name its columns."""
     with np.errstate(all="ignore"):
         total = values.sum()  # one pass and no temporary: finite only if every entry is, unless it overflows
     if not np.isfinite(total) and not (good := np.isfinite(values)).all():
-        at = np.unravel_index(int(np.argmin(good)), values.shape)
-        where = ["", " in row {}", " in row {}, column {}"][len(at)].format(*at)
-        raise ValueError(f"{name} must be finite, got {values[at]}{where}")
+        at = tuple(map(int, np.unravel_index(int(np.argmin(good)), values.shape)))
+        table = _columns.labelled(given)
+        column = _columns.called(at[1], table[at[1]][0]) if table else ""
+        raise ValueError(f"{name} must be finite, got {values[at]}{_place(at, column)}")
     return values

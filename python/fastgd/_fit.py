@@ -80,7 +80,8 @@ def fit(
     Parameters
     ----------
     X : array-like, shape (n, d), or (n,) for one feature
-        Never written to. float32 rows are read as they are; all arithmetic is float64.
+        Never written to. float32 rows are read as they are; all arithmetic is float64. Tables of pandas, polars and
+        pyarrow are arrays too, here and wherever one is asked for.
     y : array-like, shape (n,) or (n, K)
         With K columns, K models are fitted at once and their losses summed; `coef` is then (K, d).
     loss : str or (str, dict), default "mse"

@@ -76,9 +76,9 @@ class Moments:
 class Statistics:
     """Weight and mean of the p columns (X | y), and a factor R of their products about it.
 
-    R^T R = sum_i s_i (z_i - mean) (z_i - mean)^T, so the sum of s_i (x_i . w + b - y_i)^2 over all rows is that over R's
-    rows (r_x . w - r_y)^2, at most p of them, plus one more for the mean. `a + b` are the statistics of the rows of both:
-    Householder reflections on the stacked factors lose no digits, whatever the order.
+    R^T R = sum_i s_i (z_i - mean) (z_i - mean)^T, so the sum of s_i (x_i . w + b - y_i)^2 over all rows is that of
+    (r_x . w - r_y)^2 over R's rows, at most p of them, plus one more for the mean. `a + b` are the statistics of the
+    rows of both: Householder reflections on the stacked factors lose no digits, whatever the order.
     """
 
     weight: float
@@ -155,7 +155,8 @@ def _by_blocks(problem: Problem, moments: Moments) -> Statistics:
 
     def block(at: int) -> Array:
         part = slice(at, at + _BLOCK)
-        return np.asarray((np.hstack([problem.rows(part), problem.y[part]]) - origin) / unit)
+        rows = np.hstack([np.asarray(problem.rows(part), np.float64), problem.y[part]])
+        return np.asarray((rows - origin) / unit)
 
     starts, mean = range(0, n, _BLOCK), moments.mean / unit
     if not moments.sound:
