@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fastgd._door import Array
-from fastgd._request import Config, Observe, Problem, Solution
+from fastgd._request import Config, Observe, Problem, Progress, Solution
 
 __all__ = [
     "__version__",
@@ -29,4 +29,6 @@ def loss_and_gradient(problem: Problem, config: Any) -> tuple[float, Array, Arra
 def losses() -> dict[str, dict[str, Any]]: ...
 def optimizers() -> dict[str, dict[str, Any]]: ...
 def schedules() -> dict[str, dict[str, Any]]: ...
-def solve(problem: Problem, config: Config, observe: Observe | None = None) -> Solution: ...
+def solve(
+    problem: Problem, config: Config, observe: Observe | None = None, progress: Progress | None = None
+) -> Solution: ...

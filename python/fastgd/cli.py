@@ -21,6 +21,7 @@ import numpy as np
 
 import fastgd
 from fastgd import _core
+from fastgd._progress import GET_PROGRESS
 from fastgd.report import GET_PLOT, as_json, facts, named, picture, summary, title
 from fastgd.result import FitResult
 from fastgd.table import ColumnError, Table, TableError, read
@@ -163,6 +164,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
                "help": "what the history keeps"},
     "exact_loss": {"action": argparse.BooleanOptionalAction, "help": "with batches, record the loss over all rows"},
     "rng": {"type": _seed, "metavar": "SEED", "help": "an integer >= 0 makes the run repeatable"},
+    "progress": {"action": argparse.BooleanOptionalAction, "help": "show a bar, if standard error is a terminal"},
 }  # fmt: skip
 
 
@@ -233,6 +235,8 @@ def _run(run: Callable[..., Any], table: Table, args: argparse.Namespace) -> Any
             for said in (fastgd.DivergenceWarning, fastgd.ConvergenceWarning):  # the summary does
                 warnings.simplefilter("ignore", said)
             return run(table.X, table.y, **options)
+    except ImportError as error:  # of what is optional, --progress alone gets here
+        raise CommandError(f"--progress needs tqdm: {GET_PROGRESS}") from error
     except (TypeError, ValueError) as error:
         message = named(str(error), table)
         if message.startswith("y must be") and (row := re.search(r" in row (\d+)$", message)):
@@ -304,16 +308,13 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    try:
-        matplotlib = metadata.version("matplotlib")
-    except metadata.PackageNotFoundError:
-        matplotlib = f"not there; {GET_PLOT}"
     versions = {
         "fastgd": fastgd.__version__,
         "build": "release" if _core.release else "debug (slow: build with --release)",
         "Python": platform.python_version(),
         "NumPy": np.__version__,
-        "matplotlib": matplotlib,
+        "matplotlib": _version("matplotlib", GET_PLOT),
+        "tqdm": _version("tqdm", GET_PROGRESS),
     }
     families = {"losses": _core.losses(), "optimizers": _core.optimizers(), "schedules": _core.schedules()}
     if args.json:
@@ -326,6 +327,13 @@ def _info(args: argparse.Namespace) -> int:
         for name, row in table.items():
             print(f"  {_call(name, row):<{width}}  {row['formula']}")
     return 0
+
+
+def _version(package: str, otherwise: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return f"not there; {otherwise}"
 
 
 def _call(name: str, row: dict[str, Any]) -> str:
