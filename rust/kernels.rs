@@ -4,9 +4,11 @@
 
 mod lanes;
 pub mod naive;
+mod passes;
 
 use std::sync::OnceLock;
 
+use self::lanes::Lanes;
 use crate::error::Error;
 
 /// A stored number.
@@ -96,29 +98,16 @@ fn named(asked: Option<&std::ffi::OsStr>) -> Result<Set, Error> {
     })
 }
 
-/// How a kernel is compiled: whether a product and a sum are rounded once.
-trait Way {
-    const FUSED: bool;
-}
-struct Apart;
-impl Way for Apart {
-    const FUSED: bool = false;
-}
-struct Fused;
-impl Way for Fused {
-    const FUSED: bool = true;
-}
-
 /// A kernel with its arguments. `run` must be inlined, so that it is compiled for the set it is called under.
 trait Work {
-    fn run<W: Way>(self);
+    fn run<V: Lanes>(self);
 }
 
 #[inline]
 #[allow(unsafe_code, reason = "functions for other instruction sets are unsafe to call")]
 fn run<K: Work>(set: Set, work: K) {
     match set {
-        Set::Naive | Set::Baseline => work.run::<Apart>(),
+        Set::Naive | Set::Baseline => work.run::<lanes::Plain>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Set` comes from `Set::available`, so the processor has these instructions.
         Set::Avx2 => unsafe { avx2(work) },
@@ -126,20 +115,20 @@ fn run<K: Work>(set: Set, work: K) {
         // SAFETY: as above.
         Set::Avx512 => unsafe { avx512(work) },
         #[cfg(not(target_arch = "x86_64"))]
-        Set::Avx2 | Set::Avx512 => work.run::<Apart>(),
+        Set::Avx2 | Set::Avx512 => work.run::<lanes::Plain>(),
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn avx2<K: Work>(work: K) {
-    work.run::<Fused>();
+    work.run::<lanes::Avx2>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 fn avx512<K: Work>(work: K) {
-    work.run::<Fused>();
+    work.run::<lanes::Avx512>();
 }
 
 /// raw_ik = x_i . w_k + b_k; `w` is (outputs, d), `b` may be empty, `raw` is (rows, outputs).
@@ -147,7 +136,7 @@ fn avx512<K: Work>(work: K) {
 pub fn forward(set: Set, lines: Lines, d: usize, w: &[f64], b: &[f64], raw: &mut [f64]) {
     match set {
         Set::Naive => naive::forward(lines, d, w, b, raw),
-        _ => run(set, lanes::Forward { lines, d, w, b, raw }),
+        _ => run(set, passes::Forward { lines, d, w, b, raw }),
     }
 }
 
@@ -156,7 +145,7 @@ pub fn forward(set: Set, lines: Lines, d: usize, w: &[f64], b: &[f64], raw: &mut
 pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64]) {
     match set {
         Set::Naive => naive::backward(lines, d, slope, grad),
-        _ => run(set, lanes::Backward { lines, d, slope, grad }),
+        _ => run(set, passes::Backward { lines, d, slope, grad }),
     }
 }
 
@@ -165,7 +154,7 @@ pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64
 pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
     match set {
         Set::Naive => naive::products(rows, d, s, products),
-        _ => run(set, lanes::Products { rows, d, s, products }),
+        _ => run(set, passes::Products { rows, d, s, products }),
     }
 }
 

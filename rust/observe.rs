@@ -18,13 +18,20 @@ pub struct State<'a> {
     pub grad_norm: f64,
 }
 
+/// How far a run is: epochs done, and the loss that the latest one ended with (NaN before the first).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reached {
+    pub epoch: u64,
+    pub loss: f64,
+}
+
 /// The world outside a run.
 pub trait Observe {
     /// Every 50 ms, within passes too; an error ends the run.
     ///
     /// # Errors
     /// `Error::Interrupted` when the user wants out.
-    fn look_up(&mut self) -> Result<(), Error>;
+    fn look_up(&mut self, reached: Reached) -> Result<(), Error>;
 
     /// Once after every epoch; `true` stops the run.
     ///
@@ -37,7 +44,7 @@ pub trait Observe {
 pub struct Alone;
 
 impl Observe for Alone {
-    fn look_up(&mut self) -> Result<(), Error> {
+    fn look_up(&mut self, _reached: Reached) -> Result<(), Error> {
         Ok(())
     }
 
@@ -53,6 +60,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Counts work, now and then looks at the clock, and every 50 ms lets the observer look up.
 pub struct Watch<'a> {
     observe: &'a mut dyn Observe,
+    reached: Reached,
     work: usize,
     began: Instant,
     looked: Instant,
@@ -63,7 +71,8 @@ impl<'a> Watch<'a> {
     /// Starts the clock.
     pub fn new(observe: &'a mut dyn Observe) -> Self {
         let now = Instant::now();
-        Watch { observe, work: 0, began: now, looked: now, interval: INTERVAL }
+        let reached = Reached { epoch: 0, loss: f64::NAN };
+        Watch { observe, reached, work: 0, began: now, looked: now, interval: INTERVAL }
     }
 
     /// Says that `work` more multiplications are done.
@@ -81,7 +90,7 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         self.looked = Instant::now();
-        self.observe.look_up()
+        self.observe.look_up(self.reached)
     }
 
     /// Says that an epoch is over.
@@ -89,6 +98,7 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// What the observer answers.
     pub fn epoch(&mut self, state: &State) -> Result<bool, Error> {
+        self.reached = Reached { epoch: state.epoch, loss: state.loss };
         self.observe.epoch(state)
     }
 
@@ -102,10 +112,13 @@ impl<'a> Watch<'a> {
 mod tests {
     use super::*;
 
-    struct Impatient;
+    /// Ends the run at the first look up, and remembers how far it was.
+    #[derive(Default)]
+    struct Impatient(Option<Reached>);
 
     impl Observe for Impatient {
-        fn look_up(&mut self) -> Result<(), Error> {
+        fn look_up(&mut self, reached: Reached) -> Result<(), Error> {
+            self.0 = Some(reached);
             Err(Error::Interrupted)
         }
 
@@ -116,11 +129,22 @@ mod tests {
 
     #[test]
     fn looks_up_only_when_the_interval_is_over() {
-        let mut observe = Impatient;
+        let mut observe = Impatient::default();
         let mut watch = Watch::new(&mut observe);
         watch.interval = Duration::from_secs(3600);
         assert_eq!((watch.tick(1), watch.tick(WORK)), (Ok(()), Ok(())));
         watch.interval = Duration::ZERO;
         assert_eq!((watch.tick(1), watch.tick(WORK)), (Ok(()), Err(Error::Interrupted)));
+        assert!(observe.0.is_some_and(|reached| reached.epoch == 0 && reached.loss.is_nan()));
+    }
+
+    #[test]
+    fn a_look_up_is_told_how_far_the_run_is() {
+        let mut observe = Impatient::default();
+        let mut watch = Watch::new(&mut observe);
+        watch.interval = Duration::ZERO;
+        let state = State { epoch: 3, step: 12, loss: 0.5, coef: &[1.0], intercept: &[], rate: 0.1, grad_norm: 1.0 };
+        assert_eq!((watch.epoch(&state), watch.tick(WORK)), (Ok(true), Err(Error::Interrupted)));
+        assert_eq!(observe.0, Some(Reached { epoch: 3, loss: 0.5 }));
     }
 }

@@ -21,7 +21,7 @@ use crate::history::Record;
 use crate::kernels::{self, Element};
 use crate::loss::{LOSSES, Reduction, Targets, loss};
 use crate::objective::{Objective, Scratch, predictions};
-use crate::observe::{Observe, State, Watch};
+use crate::observe::{Observe, Reached, State, Watch};
 use crate::optimizer::{OPTIMIZERS, Use, optimizer};
 use crate::penalty::Penalty;
 use crate::registry::{self, Parameter, Part};
@@ -197,7 +197,7 @@ fn predict<'py>(
         }
         let failure = Failure::default();
         let raw = released(py, &failure, || {
-            let mut outside = Outside { callback: None, failure: &failure, d: 1 };
+            let mut outside = Outside { callback: None, progress: None, failure: &failure, d: 1 };
             predictions(rows, n, w, b, threads, &mut Watch::new(&mut outside))
         })?;
         Ok(shaped2(n, b.len(), raw)?.into_pyarray(py))
@@ -216,7 +216,7 @@ fn moments<'py>(py: Python<'py>, problem: &Bound<'py, PyAny>, cross: bool, threa
     arrays.with(|problem| {
         let failure = Failure::default();
         let found = released(py, &failure, || {
-            let mut outside = Outside { callback: None, failure: &failure, d: 1 };
+            let mut outside = Outside { callback: None, progress: None, failure: &failure, d: 1 };
             gram::moments(problem, cross, set, threads, &mut Watch::new(&mut outside))
         })?;
         let p = found.mean.len();
@@ -243,16 +243,20 @@ fn theta(coef: &Bound<PyAny>, intercept: &Bound<PyAny>, objective: &Objective) -
     Ok(theta)
 }
 
-/// What the world outside does to a run: signals, and the callback.
+/// What the world outside does to a run: signals, and the callback; and who is told how far it is.
 struct Outside<'a> {
     callback: Option<&'a Py<PyAny>>,
+    progress: Option<&'a Py<PyAny>>,
     failure: &'a Failure,
     d: usize,
 }
 
 impl Observe for Outside<'_> {
-    fn look_up(&mut self) -> Result<(), Error> {
-        self.failure.hold(Python::attach(|py| py.check_signals()))
+    fn look_up(&mut self, reached: Reached) -> Result<(), Error> {
+        self.failure.hold(Python::attach(|py| {
+            py.check_signals()?;
+            self.progress.map_or(Ok(()), |progress| progress.call1(py, (reached.epoch, reached.loss)).map(drop))
+        }))
     }
 
     fn epoch(&mut self, state: &State) -> Result<bool, Error> {
@@ -270,14 +274,16 @@ impl Observe for Outside<'_> {
 
 /// Minimises the objective that `problem` and `config` (of `fastgd._fit`) describe.
 ///
-/// `observe(epoch, step, loss, coef, intercept, lr, grad_norm)` is called after every epoch and may return True to stop.
+/// `observe(epoch, step, loss, coef, intercept, lr, grad_norm)` is called after every epoch and may return True to stop;
+/// `progress(epoch, loss)` every 50 ms, with the epochs done and the loss of the latest (NaN before the first).
 #[pyfunction]
-#[pyo3(signature = (problem, config, observe=None))]
+#[pyo3(signature = (problem, config, observe=None, progress=None))]
 fn solve<'py>(
     py: Python<'py>,
     problem: &Bound<'py, PyAny>,
     config: &Bound<'py, PyAny>,
     observe: Option<Py<PyAny>>,
+    progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let arrays = Arrays::new(problem)?;
     let (name, parameters) = choice(config, "loss")?;
@@ -323,7 +329,8 @@ fn solve<'py>(
         let mut run_with = |validation: Option<&Objective>| {
             let solution = released(py, &failure, || {
                 let mut permute = |order: &mut Vec<usize>| failure.hold(permutation(&rng, objective.problem.n, order));
-                let mut outside = Outside { callback: observe.as_ref(), failure: &failure, d };
+                let mut outside =
+                    Outside { callback: observe.as_ref(), progress: progress.as_ref(), failure: &failure, d };
                 solve_in_rust(&objective, validation, &mut run, theta.clone(), &mut permute, &mut outside)
             })?;
             answer(py, solution, problem.outputs, d)
@@ -427,7 +434,7 @@ fn loss_and_gradient<'py>(
         let failure = Failure::default();
         let (value, grad) = released(py, &failure, || {
             let (mut grad, mut scratch) = (vec![0.0; theta.len()], Scratch::default());
-            let mut outside = Outside { callback: None, failure: &failure, d: problem.rows.d() };
+            let mut outside = Outside { callback: None, progress: None, failure: &failure, d: problem.rows.d() };
             let mut watch = Watch::new(&mut outside);
             let all: Pick = objective.all();
             let sum = objective.gradient(&all, &theta, &mut grad, &mut scratch, &mut watch)?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::error::Error;
-use crate::observe::{Observe, State, Watch};
+use crate::observe::{Observe, Reached, State, Watch};
 
 /// Rows of a part at least, and how many parts there are at most.
 const LEAST: usize = 1024;
@@ -70,7 +70,7 @@ pub fn each_part<T: Send>(
 struct Follower<'a>(&'a AtomicBool);
 
 impl Observe for Follower<'_> {
-    fn look_up(&mut self) -> Result<(), Error> {
+    fn look_up(&mut self, _reached: Reached) -> Result<(), Error> {
         if self.0.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
 

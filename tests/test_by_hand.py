@@ -182,7 +182,7 @@ def test_a_panic_becomes_one_runtime_error(capfd):
     """What Python never lets through: a batch of no rows divides by zero in Rust."""
     problem = _request.make_problem(X, Y)
     asked = {name: parameter.default for name, parameter in inspect.signature(fastgd.fit).parameters.items()}
-    for name in ("X", "y", "sample_weight", "callback"):
+    for name in ("X", "y", "sample_weight", "callback", "progress"):
         del asked[name]
     plan = _auto.make_plan(problem, **(asked | {"lr": 0.1, "epochs": 1, "batch_size": 5}))
     config = dataclasses.replace(plan.work_config, batch_size=0)

@@ -63,6 +63,21 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+def test_fit_says_how(run: Run) -> None:
+    words = ("--optimizer", "momentum:beta=0.5", "--schedule", "step:every=3", "--batch-size", "10", "--rng", "0")
+    out = flat(run("fit", "points", "--epochs", "4", *words)[1])
+    assert "By momentum (beta=0.5), lr 0." in out
+    assert "schedule step (every=3), batches of 10 rows, standardised, mean of the later half: 4 epochs" in out
+
+
+def test_progress_off_a_terminal_is_quiet_and_without_tqdm_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm")
+    assert run(*TUTORIAL, "--progress") == run(*TUTORIAL)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    said = "fastgd: --progress needs tqdm: pip install 'fastgd[progress]'\n"
+    assert run(*TUTORIAL, "--progress") == (1, "", said)
+
+
 def test_fit_json_is_exact(run: Run) -> None:
     code, out, err = run(*TUTORIAL, "--json")
     assert (code, err, out.count("\n")) == (0, "", 1)
@@ -257,6 +272,134 @@ def test_a_target_that_the_loss_does_not_admit_is_named_by_its_line(run: Run, mo
     code, _, err = run("fit", "f.csv", *SHORT)
     assert code == 1
     assert err == "fastgd: f.csv, line 4: target 'count' must be non-negative for loss 'poisson', got [-1.0]\n"
+
+
+# predict
+
+
+def saved(run: Run, *words: str) -> fastgd.FitResult:
+    code, out, err = run("fit", *words, "--save", "model.json")
+    assert (code, err) == (0, "")
+    assert out.endswith("\nThe model is in model.json.\n")
+    return fastgd.load("model.json")
+
+
+def test_predictions_are_those_of_the_saved_model(run: Run) -> None:
+    model = saved(run, "penguins", "--columns", "flipper_length_mm,0")
+    assert (model.features, model.target) == (("flipper_length_mm", "bill_length_mm"), "body_mass_g")
+    X, _, _ = fastgd.datasets.load_penguins()
+    code, out, err = run("predict", "model.json", "penguins")
+    assert (code, err) == (0, "")
+    head, *lines = out.splitlines()
+    assert head == "body_mass_g"
+    assert [float(line) for line in lines] == model.predict(X[:, [2, 0]]).tolist(), "every float is exact"
+    code, out, err = run("predict", "model.json", "penguins", "--json")
+    found = json.loads(out)
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    assert found.pop("predictions") == [float(line) for line in lines]
+    assert found == {
+        "model": "model.json",
+        "file": "penguins",
+        "rows": 342,
+        "features": ["flipper_length_mm", "bill_length_mm"],
+        "target": "body_mass_g",
+        "status": "converged",
+    }
+
+
+HEADER, BARE = "a,b,price\n1,1,1\n2,1,3\n3,5,6\n4,4,3\n", "1,1,1\n2,1,3\n3,5,6\n4,4,3\n"
+
+
+@pytest.mark.parametrize(
+    ("fitted", "words", "content", "more", "header"),
+    [
+        (HEADER, [], "a,b\n5,7\n", [], "price\n"),
+        (HEADER, [], "x,b,price,a\nfoo,7,,5\n", [], "price\n"),
+        (HEADER, [], "5,7\n", [], ""),
+        (HEADER, [], "0,7,5\n", ["--columns", "2,1"], ""),
+        (HEADER, [], "rooms,area\n7,5\n", ["--columns", "area,rooms"], "price\n"),
+        (BARE, [], "5,7,0\n", [], ""),
+        (BARE, [], "5,7\n", [], ""),
+        (BARE, ["--target", "1"], "5,0,7\n", [], ""),
+        (BARE, ["--target", "1"], "5,7\n", [], ""),
+        (BARE, [], "a,b\n5,7\n", ["--columns", "0,1"], "column 2\n"),
+        ('a,b,"price, net"\n1,1,1\n2,1,3\n3,5,6\n', [], "a,b\n5,7\n", [], '"price, net"\n'),
+    ],
+)
+def test_the_features_are_found(
+    run: Run, fitted: str, words: list[str], content: str, more: list[str], header: str
+) -> None:
+    Path("f.csv").write_text(fitted)
+    model = saved(run, "f.csv", *words)
+    Path("new.csv").write_text(content)
+    assert run("predict", "model.json", "new.csv", *more) == (0, f"{header}{float(model.predict([[5, 7]])[0])!r}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("fitted", "content", "more", "code", "sentence"),
+    [
+        (HEADER, "a,c\n5,7\n", [], 1, "new.csv has no column 'b', a feature of the model; it has a, c: say with"),
+        (HEADER, "5,7,1\n", [], 1, "new.csv has no header and 3 columns where the model has 2 features: say with"),
+        (HEADER, "a,b\n5,x\n", [], 1, "new.csv, line 2: 'x' in column 'b' is not a number"),
+        (HEADER, "a,b\n5,inf\n", [], 1, "new.csv, line 2: inf in column 'b' is not finite"),
+        (HEADER, "a,b\n", [], 1, "new.csv, line 1: there is a header, but no row below it"),
+        (HEADER, "", [], 1, "new.csv is empty"),
+        (HEADER, None, [], 1, "cannot read new.csv: no such file or directory"),
+        (HEADER, "5,7\n", ["--columns", "0"], 2,
+         "--columns must name 2 columns, one for each feature: a, b; got 1"),
+        (HEADER, "5,7\n", ["--columns", "0,2"], 2, "--columns must be a name or an index from 0 to 1, got '2'"),
+        (BARE, "a,b\n5,7\n", [], 1, "new.csv has no column 'column 0', a feature of the model"),
+        (BARE, "5,7,0,0\n", [], 1, "new.csv has no header and 4 columns where the model has 2 features: say with"),
+    ],
+)  # fmt: skip
+def test_features_that_are_not_there(
+    run: Run, fitted: str, content: str | None, more: list[str], code: int, sentence: str
+) -> None:
+    Path("f.csv").write_text(fitted)
+    saved(run, "f.csv")
+    if content is not None:
+        Path("new.csv").write_text(content)
+    found, out, err = run("predict", "model.json", "new.csv", *more)
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert err.startswith(f"fastgd: {sentence}")
+
+
+def test_a_model_from_python_has_no_names_and_may_have_outputs(run: Run) -> None:
+    model = fastgd.fit([[1, 1], [2, 1], [3, 5]], [[1, 2], [3, 4], [5, 7]])
+    model.save("model.json")
+    Path("new.csv").write_text("a,b\n5,7\n")
+    one, two = model.predict([[5, 7]])[0].tolist()
+    assert run("predict", "model.json", "new.csv") == (0, f"prediction [0],prediction [1]\n{one!r},{two!r}\n", "")
+    assert json.loads(run("predict", "model.json", "new.csv", "--json")[1])["predictions"] == [[one, two]]
+    Path("new.csv").write_text("a,b,c\n5,7,1\n")
+    code, _, err = run("predict", "model.json", "new.csv")
+    assert code == 1
+    assert err.startswith("fastgd: new.csv has 3 columns where the model has 2 features without names: say with")
+
+
+def test_models_that_are_none(run: Run) -> None:
+    assert run("predict", "no.json", "points") == (1, "", "fastgd: cannot read no.json: no such file or directory\n")
+    Path("f.json").write_text("{}")
+    said = "fastgd: MODEL must name a file that FitResult.save wrote, got 'f.json': it is no saved result\n"
+    assert run("predict", "f.json", "points") == (1, "", said)
+
+
+def test_a_diverged_model_is_saved_and_told_of(run: Run) -> None:
+    assert run("fit", "points", "--lr", "1", "--epochs", "9", "--save", "model.json", "--json")[0] == 1
+    code, out, err = run("predict", "model.json", "points")
+    assert (code, out.count("\n")) == (0, 100)
+    assert err == "fastgd: model.json: beware, the run that made this model diverged\n"
+
+
+def test_save_refused(run: Run) -> None:
+    Path("f.csv").write_text(BARE)
+    for path, sentence in {
+        "f.csv": "must not be FILE itself, got 'f.csv'",
+        "nosuch/m.json": "must lie in a folder that exists, got 'nosuch/m.json'",
+        ".": "must name a file, got the folder '.'",
+    }.items():
+        assert run("fit", "f.csv", "--save", path) == (2, "", f"fastgd: --save {sentence}\n")
+    assert Path("f.csv").read_text() == BARE
 
 
 # compare, info, demo

@@ -278,6 +278,7 @@ REFUSED = {
     "rng": ({"rng": "seed"}, TypeError, "rng must be"),
     "rng -1": ({"rng": -1}, ValueError, "rng must be"),
     "callback": ({"callback": 3}, TypeError, "callback must be callable or None, got 3"),
+    "progress": ({"progress": 1}, TypeError, "progress must be True or False, got 1"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import json
 import os
 import stat
@@ -27,6 +28,7 @@ def results():
     yield fastgd.fit(X, Y, lr=0.05, epochs=3, record=None)
     yield fastgd.fit(X, Y, lr=0.05, epochs=3, X_val=X, y_val=Y, tol=1e-3)
     yield fastgd.closed_form(X, Y)
+    yield dataclasses.replace(fastgd.closed_form(X, Y), features=("a", "größe", ""), target="b, c")
     yield fastgd.closed_form(X, many, l2=0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fastgd.DivergenceWarning)
@@ -83,6 +85,7 @@ def test_version_1_is_read_for_ever(tmp_path):
         *([1.5], 0.25),
         {"loss": ("mse", {}), "l1": 0.0, "l2": 0.5, "fit_intercept": True},
     )
+    assert (result.features, result.target) == (None, None)
     assert result.history.loss[1] == np.inf
     assert np.isnan(result.history.grad_norm[1])
 
@@ -146,6 +149,14 @@ DAMAGE = [
     (("options", "loss"), ["mse"]),
     (("options", "l1"), None),
     (("history", "loss"), None),
+    (("features",), ["a", "b"]),
+    (("features",), ["a", "b", "a"]),
+    (("features",), ["a", "b", 3]),
+    (("features",), ["a", "b", "\x1b[2J"]),
+    (("features",), "abc"),
+    (("features",), {"a": 1}),
+    (("target",), "a\nb"),
+    (("target",), 3),
 ]
 
 

@@ -415,6 +415,18 @@ def test_reprs_say_what_one_wants_to_know():
     for part in ("FitResult: ran all of 5 epochs", "coef", "intercept", "batches of 8 rows", "lr 0.05", "40 steps"):
         assert part in text
     assert "3 features" not in text
+    by = {
+        "sgd, lr 0.05, full batch, 5 steps": {},
+        "momentum (beta=0.8), lr 0.05, full batch, 5 steps": {"optimizer": ("momentum", {"beta": 0.8})},
+        "momentum, lr 0.05, schedule step (gamma=0.5), full batch, standardised, 5 steps": {
+            "optimizer": "momentum",
+            "schedule": ("step", {"gamma": 0.5}),
+            "standardize": True,
+        },
+        "sgd, lr 0.05, single rows, mean of the later half, 300 steps": {"batch_size": 1, "average": "tail"},
+    }
+    for line, options in by.items():
+        assert repr(fit(**options)).splitlines()[-1] == f"  by         {line}"
     wide = fastgd.fit(np.ones((4, 500)), np.ones(4), lr=1e-4, epochs=1)
     assert len(repr(wide)) < 600
     assert "6 records" in repr(fit().history)

@@ -65,7 +65,7 @@ def compare(X: Any, y: Any, **fit_options: Any) -> Comparison:
     Parameters
     ----------
     X, y, **fit_options
-        As for `fastgd.fit`. A callback is called by both. A Generator is advanced once.
+        As for `fastgd.fit`. Both call a callback, and show a bar with `progress`. A Generator is advanced once.
 
     Returns
     -------

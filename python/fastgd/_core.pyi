@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fastgd._door import Array, Rows
-from fastgd._request import Config, Observe, Problem, Solution
+from fastgd._request import Config, Observe, Problem, Progress, Solution
 
 __all__ = [
     "__version__",
@@ -35,4 +35,6 @@ def moments(problem: Problem, cross: bool, threads: int) -> tuple[float, Array, 
 def optimizers() -> dict[str, dict[str, Any]]: ...
 def predict(X: Rows, coef: Array, intercept: Array, threads: int) -> Array: ...
 def schedules() -> dict[str, dict[str, Any]]: ...
-def solve(problem: Problem, config: Config, observe: Observe | None = None) -> Solution: ...
+def solve(
+    problem: Problem, config: Config, observe: Observe | None = None, progress: Progress | None = None
+) -> Solution: ...

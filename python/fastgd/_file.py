@@ -129,6 +129,8 @@ def _result(held: Any) -> FitResult:
         standardized=held["standardized"],
         history=_history(held["history"], coef.shape),
         options=_options(held["options"]),
+        features=_features(held.get("features"), coef.shape[-1]),  # files before there were names are read, too
+        target=None if held.get("target") is None else _name(held["target"], "target"),
         **{name: held[name] for name in _COUNTS + _TEXTS},
     )
 
@@ -180,6 +182,23 @@ def _options(held: Any) -> dict[str, Any]:
         else:
             raise ValueError(f"option {name} holds {value!r:.40}")
     return options
+
+
+def _features(held: Any, d: int) -> tuple[str, ...] | None:
+    if held is None:
+        return None
+    if not isinstance(held, list) or len(held) != d:
+        raise ValueError(f"features is no list of {d} names")
+    names = tuple(_name(value, "features") for value in held)
+    if len(set(names)) < d:
+        raise ValueError("features holds a name twice")
+    return names
+
+
+def _name(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value.isprintable():  # it is going to be printed
+        raise ValueError(f"{name} holds {value!r:.40}, which is no name")
+    return value
 
 
 def _number(value: Any, name: str) -> float:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fastgd import _core
+from fastgd import _core, _door
 from fastgd._auto import Plan, make_plan
 from fastgd._door import Array
+from fastgd._progress import bars
 from fastgd._request import Config, Observe, Solution, Solve, make_problem
 from fastgd.history import History
 from fastgd.result import FitResult
@@ -67,6 +69,7 @@ def fit(
     engine: str = "auto",
     threads: int | None = None,
     callback: Callable[[State], bool | None] | None = None,
+    progress: bool = False,
 ) -> FitResult:
     r"""Fit a linear model by gradient descent: full batch, mini-batch or one row at a time.
 
@@ -154,6 +157,9 @@ def fit(
         and in processes that `multiprocessing` started.
     callback : callable, optional
         Called with a `State` after every epoch; True ends the run. Its exceptions come out as they are.
+    progress : bool, default False
+        Show a bar on standard error, if that is a terminal: epochs done, of `epochs` where that is a number, epochs a
+        second and the loss, several times a second. Needs tqdm: ``pip install 'fastgd[progress]'``.
 
     Returns
     -------
@@ -172,6 +178,8 @@ def fit(
     ------
     TypeError, ValueError
         If an argument is wrong; the message names it, what was given and what is accepted.
+    ImportError
+        If `progress` is True and tqdm is missing.
     KeyboardInterrupt
         Ctrl-C is looked for every 50 ms.
 
@@ -217,6 +225,7 @@ def fit(
         engine=engine,
         threads=threads,
         callback=callback,
+        progress=progress,
     )
 
 
@@ -224,23 +233,28 @@ def fit(
 _HALVINGS = 30
 
 
-def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, **request: Any) -> FitResult:
+def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, progress: Any, **request: Any) -> FitResult:
     """Check the request, let `solve` do the work, shape the answer: for the engine and the reference alike."""
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {callback!r}")
+    make_bar = bars() if _door.flag(progress, "progress") else None
     plan = make_plan(make_problem(X, y, sample_weight), **request)
     state = None if plan.config.rng is None else copy.deepcopy(plan.config.rng.bit_generator.state)
     halvings = 0
-    while True:
-        observe = None if callback is None else _observer(callback, plan)
-        solution = solve(plan.work, plan.work_config, observe)
-        grew = solution["status"] == "diverged" and solution["n_steps"] > 0
-        if not (plan.automatic_lr and grew and halvings < _HALVINGS):
-            return _finish(plan, solution, halvings)
-        halvings += 1
-        plan = plan.with_rate(plan.config.lr / 2)
-        if plan.config.rng is not None and state is not None:
-            plan.config.rng.bit_generator.state = state
+    with nullcontext() if make_bar is None else make_bar(None if plan.automatic_epochs else plan.config.epochs) as told:
+        while True:
+            observe = None if callback is None else _observer(callback, plan)
+            solution = solve(plan.work, plan.work_config, observe, told)
+            grew = solution["status"] == "diverged" and solution["n_steps"] > 0
+            if not (plan.automatic_lr and grew and halvings < _HALVINGS):
+                break
+            halvings += 1
+            plan = plan.with_rate(plan.config.lr / 2)
+            if plan.config.rng is not None and state is not None:
+                plan.config.rng.bit_generator.state = state
+        if told is not None:
+            told(solution["n_epochs"], solution["loss"])
+    return _finish(plan, solution, halvings)
 
 
 def _observer(callback: Callable[[State], bool | None], plan: Plan) -> Observe:

@@ -89,7 +89,9 @@ class Solution(TypedDict):
 
 
 Observe = Callable[[int, int, float, Array, Array, float, float], bool]
-Solve = Callable[[Problem, Config, Observe | None], Solution]
+#: is told, now and then, the epochs done and the loss of the latest
+Progress = Callable[[int, float], None]
+Solve = Callable[[Problem, Config, Observe | None, Progress | None], Solution]
 
 
 def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:

@@ -1,4 +1,4 @@
-"""Command line: `fastgd demo`, `fit`, `compare`, `info`."""
+"""Command line: `fastgd demo`, `fit`, `predict`, `compare`, `info`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import platform
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ import numpy as np
 
 import fastgd
 from fastgd import _core
-from fastgd.report import GET_PLOT, as_json, facts, named, picture, summary, title
+from fastgd._progress import GET_PROGRESS
+from fastgd.report import GET_PLOT, as_json, facts, named, picture, summary, title, written
 from fastgd.result import FitResult
-from fastgd.table import ColumnError, Table, TableError, read
+from fastgd.table import ColumnError, Table, TableError, read, read_features
 
 
 class CommandError(Exception):
@@ -164,7 +166,11 @@ _FLAGS: dict[str, dict[str, Any]] = {
                "help": "what the history keeps"},
     "exact_loss": {"action": argparse.BooleanOptionalAction, "help": "with batches, record the loss over all rows"},
     "rng": {"type": _seed, "metavar": "SEED", "help": "an integer >= 0 makes the run repeatable"},
+    "progress": {"action": argparse.BooleanOptionalAction, "help": "show a bar, if standard error is a terminal"},
 }  # fmt: skip
+
+
+FILE = "a CSV file; points and penguins are shipped tables"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -182,19 +188,31 @@ def _parser() -> argparse.ArgumentParser:
     demo = command("demo", _demo, "real data, fitted three ways, beside the exact answer and the NumPy reference")
     demo.add_argument("--out", default="out", metavar="DIR", help="folder for the pictures (default: %(default)s)")
     fit = command("fit", _fit, "fit a linear model to a table")
+    predict = command("predict", _predict, "predict with a model that fit --save wrote, one row a line")
     compare = command("compare", _compare, "run the Rust engine and the NumPy reference on the same rows")
     info = command("info", _info, "versions, and the losses, optimizers and schedules there are")
     for made in (fit, compare):
         _add_table(made)
         _add_options(made)
     fit.add_argument("--plot", metavar="OUT.png", help="save a picture: the line for one feature, else the loss curve")
-    for made in (fit, compare, info):
+    fit.add_argument("--save", metavar="MODEL.json", help="save the model, for predict and fastgd.load")
+    predict.add_argument("model", metavar="MODEL", help="what fit --save wrote, or FitResult.save in Python")
+    predict.add_argument("file", metavar="FILE", help=FILE)
+    predict.add_argument(
+        "--columns", metavar="COLUMN,...", help="names or 0-based indices in FILE, one for each feature"
+    )
+    predict.description = (
+        "Predict with a model that fit --save wrote: one number a line, below a header if FILE has one. If FILE has a "
+        "header, the features are found by their names, and other columns may hold anything. If not, it must have just "
+        "the features, in the order of the fit, or the very columns of the fit; else --columns says which to take."
+    )
+    for made in (fit, predict, compare, info):
         made.add_argument("--json", action="store_true", help="print one JSON object instead")
     return parser
 
 
 def _add_table(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a CSV file; points and penguins are shipped tables")
+    parser.add_argument("file", metavar="FILE", help=FILE)
     parser.add_argument("--target", metavar="COLUMN", help="name or 0-based index (default: the last column)")
     parser.add_argument("--columns", metavar="COLUMN,...", help="the features (default: all other columns)")
 
@@ -217,10 +235,20 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 # The work
 
 
+def _columns(args: argparse.Namespace) -> list[str] | None:
+    return None if args.columns is None else next(csv.reader([args.columns], skipinitialspace=True), [])
+
+
 def _read(args: argparse.Namespace) -> Table:
-    columns = None if args.columns is None else next(csv.reader([args.columns], skipinitialspace=True), [])
+    with _told():
+        return read(args.file, args.target, _columns(args))
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What is wrong with a table ends the program."""
     try:
-        return read(args.file, args.target, columns)
+        yield
     except ColumnError as error:
         raise CommandError(str(error), 2) from error
     except TableError as error:
@@ -234,6 +262,8 @@ def _run(run: Callable[..., Any], table: Table, args: argparse.Namespace) -> Any
             for said in (fastgd.DivergenceWarning, fastgd.ConvergenceWarning):  # the summary does
                 warnings.simplefilter("ignore", said)
             return run(table.X, table.y, **options)
+    except ImportError as error:  # of what is optional, --progress alone gets here
+        raise CommandError(f"--progress needs tqdm: {GET_PROGRESS}") from error
     except (TypeError, ValueError) as error:
         message = named(str(error), table)
         if message.startswith("y must be") and (row := re.search(r" in row (\d+)$", message)):
@@ -248,6 +278,8 @@ def _run(run: Callable[..., Any], table: Table, args: argparse.Namespace) -> Any
 def _fit(args: argparse.Namespace) -> int:
     if args.plot:
         _check_picture(args.plot)
+    if args.save is not None:
+        _check_save(args.save, args.file)
     table = _read(args)
     if args.plot and len(table.features) > 1 and "record" in args and args.record is None:
         raise CommandError("--plot needs a history for the loss curve: leave out --record none", 2)
@@ -258,7 +290,33 @@ def _fit(args: argparse.Namespace) -> int:
         _save_picture(args.plot, table, result)
         if not args.json:
             print(f"\nThe picture is in {args.plot}.")
+    if args.save is not None:
+        replace(result, features=tuple(table.features), target=table.target).save(args.save)
+        if not args.json:
+            print(f"\nThe model is in {args.save}.")
     return _end(table, result)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    try:
+        model = fastgd.load(args.model)
+    except OSError as error:
+        raise CommandError(f"cannot read {args.model or repr('')}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise CommandError("MODEL" + str(error).removeprefix("path")) from error
+    with _told():
+        rows = read_features(args.file, model.features, model.target, model.coef.shape[-1], _columns(args))
+    with np.errstate(all="ignore"):  # what is too large for a float64 is printed as inf
+        predictions = model.predict(rows.X)
+    if args.json:
+        facts = {"model": args.model, "file": args.file, "rows": len(rows.X), "features": rows.names}
+        print(as_json(facts | {"target": model.target, "status": model.status, "predictions": predictions}))
+    else:
+        print(written(predictions, model.target, rows.header), end="")
+    if model.status == "diverged":
+        print(end="", flush=True)
+        print(f"fastgd: {args.model}: beware, the run that made this model diverged", file=sys.stderr)
+    return 0
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -305,16 +363,13 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    try:
-        matplotlib = metadata.version("matplotlib")
-    except metadata.PackageNotFoundError:
-        matplotlib = f"not there; {GET_PLOT}"
     versions = {
         "fastgd": fastgd.__version__,
         "build": "release" if _core.release else "debug (slow: build with --release)",
         "Python": platform.python_version(),
         "NumPy": np.__version__,
-        "matplotlib": matplotlib,
+        "matplotlib": _version("matplotlib", GET_PLOT),
+        "tqdm": _version("tqdm", GET_PROGRESS),
     }
     families = {"losses": _core.losses(), "optimizers": _core.optimizers(), "schedules": _core.schedules()}
     if args.json:
@@ -327,6 +382,13 @@ def _info(args: argparse.Namespace) -> int:
         for name, row in table.items():
             print(f"  {_call(name, row):<{width}}  {row['formula']}")
     return 0
+
+
+def _version(package: str, otherwise: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return f"not there; {otherwise}"
 
 
 def _call(name: str, row: dict[str, Any]) -> str:
@@ -345,6 +407,17 @@ def _check_picture(path: str) -> None:
         raise CommandError(f"--plot must end in one of {', '.join('.' + name for name in known)}, got {path!r}", 2)
     if not Path(path).parent.is_dir():
         raise CommandError(f"--plot must lie in a folder that exists, got {path!r}", 2)
+
+
+def _check_save(path: str, file: str) -> None:
+    """Before the work, whether the model can be saved, and over nothing that is still needed."""
+    if not Path(path).parent.is_dir():
+        raise CommandError(f"--save must lie in a folder that exists, got {path!r}", 2)
+    if Path(path).is_dir():
+        raise CommandError(f"--save must name a file, got the folder {path!r}", 2)
+    with contextlib.suppress(OSError):
+        if os.path.samefile(path, file):
+            raise CommandError(f"--save must not be FILE itself, got {path!r}", 2)
 
 
 def _save_picture(path: str, table: Table, result: FitResult) -> None:

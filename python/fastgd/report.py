@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import textwrap
@@ -11,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgd._file import plain
-from fastgd.result import FitResult
+from fastgd.result import FitResult, manner
 from fastgd.table import Table
 
 #: how one gets the pictures
@@ -22,7 +25,7 @@ GET_PLOT = "pip install 'fastgd[plot]'"
 
 def facts(table: Table, result: FitResult, best: FitResult | None) -> dict[str, Any]:
     exact = None if best is None else {name: getattr(best, name) for name in ("coef", "intercept", "loss")}
-    names = ("coef", "intercept", "loss", "status", "n_epochs", "n_steps", "lr", "optimizer")
+    names = ("coef", "intercept", "loss", "status", "n_epochs", "n_steps", "lr", "optimizer", "engine", "standardized")
     return {
         "file": table.source,
         "rows": len(table.y),
@@ -34,6 +37,18 @@ def facts(table: Table, result: FitResult, best: FitResult | None) -> dict[str, 
         "closed_form": exact,
         "options": result.options,
     }
+
+
+def written(predictions: NDArray[np.float64], target: str | None, header: bool) -> str:
+    """CSV, one row of the file a line and one output a column, every float exact; a header if the file has one."""
+    text = io.StringIO()
+    rows = predictions.reshape(len(predictions), -1)
+    writer = csv.writer(text, lineterminator="\n")
+    if header:
+        name, outputs = target or "prediction", rows.shape[1]
+        writer.writerow([name] if predictions.ndim == 1 else [f"{name} [{k}]" for k in range(outputs)])
+    writer.writerows(rows.tolist())
+    return text.getvalue()
 
 
 def as_json(value: Any) -> str:
@@ -69,10 +84,8 @@ def summary(table: Table, result: FitResult, best: FitResult | None) -> str:
     lines = aligned(["", *names], {heading: [heading, *cells] for heading, cells in columns.items()})
     lines.insert(-1, "")
 
-    size = result.options["batch_size"]
-    batch = "full batch" if size is None else "single rows" if size == 1 else f"batches of {size} rows"
     done = f"{count(result.n_epochs, 'epoch')}, {count(result.n_steps, 'step')}"
-    said = [f"By {result.optimizer} with lr {result.lr:g}, {batch}: {done}."]
+    said = [f"By {manner(result)}: {done}."]
     if diverged:
         said.append("Diverged: shown is the best epoch.")
     else:

@@ -40,6 +40,10 @@ class FitResult:
     history : History
     options : dict
         The request, resolved: loss, batch_size, schedule, l1, l2, fit_intercept, tol, ...
+    features : tuple of str, or None
+        The names of the features, in the order of `coef`, where the command line read them out of a table.
+    target : str or None
+        Likewise.
     """
 
     coef: Array
@@ -55,6 +59,8 @@ class FitResult:
     standardized: bool
     history: History
     options: dict[str, Any] = field(default_factory=dict)
+    features: tuple[str, ...] | None = None
+    target: str | None = None
 
     def predict(self, X: Any) -> Array:
         """Raw predictions `X @ coef + intercept`.
@@ -126,8 +132,30 @@ class FitResult:
             f"  intercept  {shown(self.intercept)}",
         ]
         if self.engine != "closed_form":
-            size = self.options.get("batch_size")
-            batch = "full batch" if size is None else "single rows" if size == 1 else f"batches of {size} rows"
             steps = f"{self.n_steps} step{'' if self.n_steps == 1 else 's'}"
-            lines.append(f"  by         {self.optimizer}, lr {self.lr:g}, {batch}, {steps}")
+            lines.append(f"  by         {manner(self)}, {steps}")
         return "\n".join(lines)
+
+
+def manner(result: FitResult) -> str:
+    """How a result came about, in few words: whatever is the plain default is left out."""
+    options = result.options
+    _, parameters = options.get("optimizer", ("", {}))
+    schedule, of_schedule = options.get("schedule", ("constant", {}))
+    size = options.get("batch_size")
+    words = [
+        _called(result.optimizer, parameters, _core.optimizers()),
+        f"lr {result.lr:g}",
+        "" if schedule == "constant" else f"schedule {_called(schedule, of_schedule, _core.schedules())}",
+        "full batch" if size is None else "single rows" if size == 1 else f"batches of {size} rows",
+        "standardised" if result.standardized else "",
+        "mean of the later half" if options.get("average") == "tail" else "",
+    ]
+    return ", ".join(word for word in words if word)
+
+
+def _called(name: str, parameters: dict[str, float], table: dict[str, Any]) -> str:
+    """`momentum (beta=0.8)`; parameters that are the table's defaults are left out."""
+    defaults = table[name]["parameters"] if name in table else {}
+    told = [f"{key}={value:g}" for key, value in parameters.items() if defaults.get(key) != value]
+    return f"{name} ({', '.join(told)})" if told else name

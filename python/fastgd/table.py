@@ -1,11 +1,11 @@
-"""Table: features and a target out of a CSV file. Every refusal is one sentence with file and line."""
+"""Table: features, and for a fit a target, out of a CSV file. Every refusal is one sentence with file and line."""
 
 from __future__ import annotations
 
 import csv
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import chain
@@ -40,6 +40,30 @@ class Table:
     features: list[str]
     target: str
     lines: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Features X (n, d) by the names that they have in the file, and whether it has a header."""
+
+    source: str
+    X: Array
+    names: list[str]
+    header: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """The cells (n, columns) that were chosen, the names of their columns, and the line that each row began on."""
+
+    values: Array
+    names: list[str]
+    header: bool
+    lines: NDArray[np.int64]
+
+
+#: which columns to take, of the names that there are; and whether those are a header
+_Choose = Callable[[list[str], bool], list[int]]
 
 
 def read(source: str, target: str | None = None, columns: Sequence[str] | None = None) -> Table:
@@ -77,11 +101,77 @@ def read(source: str, target: str | None = None, columns: Sequence[str] | None =
     >>> penguins.X.shape, penguins.features, penguins.target
     ((342, 2), ['flipper_length_mm', 'bill_length_mm'], 'body_mass_g')
     """
-    try:
-        with _open(source) as file:
-            return _parse(source, file, target, columns)
-    except OSError as error:
-        raise TableError(f"cannot read {source or repr('')}: {(error.strerror or str(error)).lower()}") from error
+
+    def choose(names: list[str], header: bool) -> list[int]:
+        features, at = _choose(source, names, target, columns)
+        return [*features, at]
+
+    cells = _read(source, choose)
+    return Table(
+        source=source,
+        X=cells.values[:, :-1].copy(),
+        y=cells.values[:, -1].copy(),
+        features=cells.names[:-1],
+        target=cells.names[-1],
+        lines=cells.lines,
+    )
+
+
+def read_features(
+    source: str, features: Sequence[str] | None, target: str | None, d: int, columns: Sequence[str] | None = None
+) -> Features:
+    """Read what a model of d features needs out of a CSV file, or of a shipped table.
+
+    Parameters
+    ----------
+    source : str
+    features, target
+        The names of the model; None where it has none.
+    d : int
+    columns : sequence of str, optional
+        Names or indices in the file, one for each feature of the model, in its order. If not given, a file with a
+        header must have the model's names; one without must have just the features, in the model's order, or be
+        numbered as that of the fit was: the same number of columns, features and target at the same places.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    TableError, ColumnError
+        As `read`.
+
+    Examples
+    --------
+    >>> from fastgd import table
+    >>> table.read_features("penguins", ["flipper_length_mm"], "body_mass_g", 1).X.shape
+    (342, 1)
+    """
+
+    def choose(names: list[str], header: bool) -> list[int]:
+        if columns is not None:
+            if len(columns) != d:
+                of = f": {_some(features)}" if features else ""
+                raise ColumnError(f"--columns must name {d} columns, one for each feature{of}; got {len(columns)}")
+            return [_find(source, names, column, "--columns") for column in columns]
+        named = header or source in _NAMES
+        if features and (set(features) <= set(names) if named else set(names) == {*features, target}):
+            return [names.index(name) for name in features]
+        if (not named or not features) and len(names) == d:
+            return list(range(d))
+        if named and features:
+            missing = next(name for name in features if name not in names)
+            raise TableError(
+                f"{source} has no column {missing!r}, a feature of the model; it has {_some(names)}: "
+                f"say with --columns which to take"
+            )
+        there = f"{source} has {'' if named else 'no header and '}{len(names)} column{'' if len(names) == 1 else 's'}"
+        wanted = f"{d} feature{'' if d == 1 else 's'}{'' if features else ' without names'}"
+        raise TableError(f"{there} where the model has {wanted}: say with --columns which to take")
+
+    cells = _read(source, choose)
+    return Features(source, cells.values, cells.names, cells.header)
 
 
 def _open(source: str) -> IO[str]:
@@ -91,15 +181,22 @@ def _open(source: str) -> IO[str]:
     return open(source, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _parse(source: str, file: Iterable[str], target: str | None, columns: Sequence[str] | None) -> Table:
+def _read(source: str, choose: _Choose) -> _Cells:
+    try:
+        with _open(source) as file:
+            return _parse(source, file, choose)
+    except OSError as error:
+        raise TableError(f"cannot read {source or repr('')}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _parse(source: str, file: Iterable[str], choose: _Choose) -> _Cells:
     rows = _rows(source, _text(source, file))
     line, first = next(rows, (0, []))
     if not first:
         raise TableError(f"{source} is empty")
     header = any(cell.strip() and _number(cell) is None for cell in first)
     names = _header(f"{source}, line {line}", first) if header else _NAMES.get(source) or _numbered(first)
-    features, at = _choose(source, names, target, columns)
-    used = [*features, at]
+    used = choose(names, header)
     if not header:
         rows = chain([(line, first)], rows)
     lines, values = _values(source, rows, names, used)
@@ -111,14 +208,7 @@ def _parse(source: str, file: Iterable[str], target: str | None, columns: Sequen
         row, column = np.unravel_index(int(np.argmin(finite)), cells.shape)
         where, value = f"{source}, line {lines[row]}", cells[row, column]
         raise TableError(f"{where}: {value} in column {names[used[column]]!r} is not finite")
-    return Table(
-        source=source,
-        X=cells[:, :-1].copy(),
-        y=cells[:, -1].copy(),
-        features=[names[column] for column in features],
-        target=names[at],
-        lines=np.frombuffer(lines, np.int64),
-    )
+    return _Cells(cells, [names[column] for column in used], header, np.frombuffer(lines, np.int64))
 
 
 def _text(source: str, file: Iterable[str]) -> Iterator[str]:
@@ -147,7 +237,9 @@ def _values(
     source: str, rows: Iterable[tuple[int, list[str]]], names: list[str], used: list[int]
 ) -> tuple[array[int], array[float]]:
     """Line numbers, and the cells of the used columns row after row."""
-    pick, width = itemgetter(*used), len(names)
+    only, width = used[0], len(names)
+    # of one column itemgetter makes no tuple
+    pick: Callable[[list[str]], Sequence[str]] = itemgetter(*used) if len(used) > 1 else lambda row: (row[only],)
     lines, values = array("q"), array("d")
     for line, row in rows:
         if len(row) != width:
@@ -219,7 +311,11 @@ def _find(source: str, names: list[str], wanted: str, flag: str) -> int:
         return names.index(wanted)
     if re.fullmatch("[0-9]{1,9}", wanted) and int(wanted) < len(names):
         return int(wanted)
-    some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
     raise ColumnError(
-        f"{flag} must be a name or an index from 0 to {len(names) - 1}, got {wanted!r}; {source} has the columns {some}"
+        f"{flag} must be a name or an index from 0 to {len(names) - 1}, got {wanted!r}; "
+        f"{source} has the columns {_some(names)}"
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -1,268 +1,194 @@
-//! Lanes: the kernels over eight numbers at once, which the compiler makes one instruction of, or two, or four.
-
-use super::{Lines, Way, Work, prefetch};
+//! Lanes: eight numbers that are worked on at once, as one, two or four registers of the processor, or none.
 
 /// Numbers that are worked on at once.
-const LANES: usize = 8;
-/// Rows that go through memory together, so that w and the gradient are loaded once for all of them.
-const TOGETHER: usize = 4;
+pub(super) const LANES: usize = 8;
 
-#[inline(always)]
-fn add_product<W: Way>(sum: f64, a: f64, b: f64) -> f64 {
-    if W::FUSED { a.mul_add(b, sum) } else { sum + a * b }
+/// Eight sums. A product and the sum it goes into are rounded once where the processor can.
+pub(super) trait Lanes: Copy {
+    fn splat(value: f64) -> Self;
+    fn load(x: &[f64; LANES]) -> Self;
+    /// The first numbers of fewer than eight, and zeros.
+    fn load_part(x: &[f64]) -> Self;
+    fn store(self, x: &mut [f64; LANES]);
+    fn add(self, other: Self) -> Self;
+    /// self + a b
+    fn add_product(self, a: Self, b: Self) -> Self;
+    /// ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)), whatever the registers.
+    fn total(self) -> f64;
+    /// sum + a b of single numbers
+    fn add_one(sum: f64, a: f64, b: f64) -> f64;
+
+    #[inline(always)]
+    fn zero() -> Self {
+        Self::splat(0.0)
+    }
 }
 
-/// The sum of the lanes, in a fixed order.
-#[inline(always)]
-fn total(lanes: [f64; LANES]) -> f64 {
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
-}
-
-/// Row i, and the first of `count` rows.
+/// As the architecture has them.
 #[derive(Clone, Copy)]
-struct Walk<'a> {
-    values: &'a [f64],
-    stride: usize,
-    at: Option<&'a [usize]>,
-    soon: &'a [usize],
-    count: usize,
-    d: usize,
-}
+pub(super) struct Plain([f64; LANES]);
 
-impl<'a> Walk<'a> {
+impl Lanes for Plain {
     #[inline(always)]
-    fn new(lines: Lines<'a>, d: usize) -> Self {
-        match lines {
-            Lines::Together { values, stride } => {
-                Walk { values, stride, at: None, soon: &[], count: values.len() / stride, d }
-            }
-            Lines::Apart { values, at, soon } => Walk { values, stride: d, at: Some(at), soon, count: at.len(), d },
-        }
+    fn splat(value: f64) -> Self {
+        Plain([value; LANES])
     }
 
     #[inline(always)]
-    fn row(&self, i: usize) -> &'a [f64] {
-        let i = self.at.map_or(i, |at| at[i]);
-        &self.values[i * self.stride..][..self.d]
+    fn load(x: &[f64; LANES]) -> Self {
+        Plain(*x)
     }
 
     #[inline(always)]
-    fn ask(&self, i: usize) {
-        if let Some(&soon) = self.soon.get(i) {
-            prefetch(&self.values[soon * self.stride..][..self.d]);
-        }
+    fn load_part(x: &[f64]) -> Self {
+        Plain(std::array::from_fn(|l| x.get(l).copied().unwrap_or(0.0)))
     }
-}
 
-pub(super) struct Forward<'a> {
-    pub lines: Lines<'a>,
-    pub d: usize,
-    pub w: &'a [f64],
-    pub b: &'a [f64],
-    pub raw: &'a mut [f64],
-}
-
-impl Work for Forward<'_> {
     #[inline(always)]
-    fn run<W: Way>(self) {
-        let Forward { lines, d, w, b, raw } = self;
-        if let (Lines::Together { values, stride }, true) = (lines, w.len() == d) {
-            let b = b.first().copied().unwrap_or(0.0);
-            match d {
-                1 => return few::<W, 1>(values, stride, w, b, raw),
-                2 => return few::<W, 2>(values, stride, w, b, raw),
-                3 => return few::<W, 3>(values, stride, w, b, raw),
-                4 => return few::<W, 4>(values, stride, w, b, raw),
-                5 => return few::<W, 5>(values, stride, w, b, raw),
-                6 => return few::<W, 6>(values, stride, w, b, raw),
-                7 => return few::<W, 7>(values, stride, w, b, raw),
-                8 => return few::<W, 8>(values, stride, w, b, raw),
-                9 => return few::<W, 9>(values, stride, w, b, raw),
-                10 => return few::<W, 10>(values, stride, w, b, raw),
-                11 => return few::<W, 11>(values, stride, w, b, raw),
-                12 => return few::<W, 12>(values, stride, w, b, raw),
-                _ => {}
-            }
-        }
-        let (walk, outputs) = (Walk::new(lines, d), w.len() / d);
-        let mut i = 0;
-        while i + TOGETHER <= walk.count {
-            for r in 0..TOGETHER {
-                walk.ask(i + r);
-            }
-            let rows: [&[f64]; TOGETHER] = std::array::from_fn(|r| walk.row(i + r));
-            for (k, w) in w.chunks_exact(d).enumerate() {
-                let b = b.get(k).copied().unwrap_or(0.0);
-                for (r, sum) in dots::<W, TOGETHER>(rows, w).into_iter().enumerate() {
-                    raw[(i + r) * outputs + k] = sum + b;
-                }
-            }
-            i += TOGETHER;
-        }
-        for i in i..walk.count {
-            walk.ask(i);
-            for (k, w) in w.chunks_exact(d).enumerate() {
-                let [sum] = dots::<W, 1>([walk.row(i)], w);
-                raw[i * outputs + k] = sum + b.get(k).copied().unwrap_or(0.0);
-            }
-        }
+    fn store(self, x: &mut [f64; LANES]) {
+        *x = self.0;
     }
-}
 
-/// x . w of M rows.
-#[inline(always)]
-fn dots<W: Way, const M: usize>(rows: [&[f64]; M], w: &[f64]) -> [f64; M] {
-    let (mut lanes, mut sums) = ([[0.0; LANES]; M], [0.0; M]);
-    let (whole, rest) = w.as_chunks::<LANES>();
-    for (c, w) in whole.iter().enumerate() {
-        for (lanes, x) in lanes.iter_mut().zip(&rows) {
-            let x: &[f64; LANES] = x[c * LANES..][..LANES].try_into().unwrap_or(&[0.0; LANES]);
-            for l in 0..LANES {
-                lanes[l] = add_product::<W>(lanes[l], x[l], w[l]);
-            }
-        }
-    }
-    for ((sum, x), lanes) in sums.iter_mut().zip(&rows).zip(lanes) {
-        for (x, w) in x[whole.len() * LANES..].iter().zip(rest) {
-            *sum = add_product::<W>(*sum, *x, *w);
-        }
-        *sum += total(lanes);
-    }
-    sums
-}
-
-/// x . w + b of rows of D features.
-#[inline(always)]
-fn few<W: Way, const D: usize>(values: &[f64], stride: usize, w: &[f64], b: f64, raw: &mut [f64]) {
-    let Some(w) = w.first_chunk::<D>() else { return };
-    for (x, raw) in values.chunks_exact(stride).zip(raw) {
-        let Some(x) = x.first_chunk::<D>() else { return };
-        let mut sum = b;
-        for j in 0..D {
-            sum = add_product::<W>(sum, x[j], w[j]);
-        }
-        *raw = sum;
-    }
-}
-
-pub(super) struct Backward<'a> {
-    pub lines: Lines<'a>,
-    pub d: usize,
-    pub slope: &'a [f64],
-    pub grad: &'a mut [f64],
-}
-
-impl Work for Backward<'_> {
     #[inline(always)]
-    fn run<W: Way>(self) {
-        let Backward { lines, d, slope, grad } = self;
-        if let (Lines::Together { values, stride }, true) = (lines, grad.len() == d) {
-            match d {
-                1 => return few_back::<W, 1>(values, stride, slope, grad),
-                2 => return few_back::<W, 2>(values, stride, slope, grad),
-                3 => return few_back::<W, 3>(values, stride, slope, grad),
-                4 => return few_back::<W, 4>(values, stride, slope, grad),
-                5 => return few_back::<W, 5>(values, stride, slope, grad),
-                6 => return few_back::<W, 6>(values, stride, slope, grad),
-                7 => return few_back::<W, 7>(values, stride, slope, grad),
-                8 => return few_back::<W, 8>(values, stride, slope, grad),
-                9 => return few_back::<W, 9>(values, stride, slope, grad),
-                10 => return few_back::<W, 10>(values, stride, slope, grad),
-                11 => return few_back::<W, 11>(values, stride, slope, grad),
-                12 => return few_back::<W, 12>(values, stride, slope, grad),
-                _ => {}
-            }
-        }
-        let (walk, outputs) = (Walk::new(lines, d), grad.len() / d);
-        let mut i = 0;
-        while i + TOGETHER <= walk.count {
-            let rows: [&[f64]; TOGETHER] = std::array::from_fn(|r| walk.row(i + r));
-            for (k, grad) in grad.chunks_exact_mut(d).enumerate() {
-                let slopes: [f64; TOGETHER] = std::array::from_fn(|r| slope[(i + r) * outputs + k]);
-                add::<W, TOGETHER>(rows, slopes, grad);
-            }
-            i += TOGETHER;
-        }
-        for i in i..walk.count {
-            for (k, grad) in grad.chunks_exact_mut(d).enumerate() {
-                add::<W, 1>([walk.row(i)], [slope[i * outputs + k]], grad);
-            }
-        }
+    fn add(self, other: Self) -> Self {
+        Plain(std::array::from_fn(|l| self.0[l] + other.0[l]))
     }
-}
 
-/// grad += sum of slope times x over M rows
-#[inline(always)]
-fn add<W: Way, const M: usize>(rows: [&[f64]; M], slopes: [f64; M], grad: &mut [f64]) {
-    let rows: [&[f64]; M] = std::array::from_fn(|r| &rows[r][..grad.len()]);
-    for j in 0..grad.len() {
-        let mut sum = grad[j];
-        for r in 0..M {
-            sum = add_product::<W>(sum, slopes[r], rows[r][j]);
-        }
-        grad[j] = sum;
-    }
-}
-
-/// grad += sum of slope times x over rows of D features
-#[inline(always)]
-fn few_back<W: Way, const D: usize>(values: &[f64], stride: usize, slope: &[f64], grad: &mut [f64]) {
-    let Some(grad) = grad.first_chunk_mut::<D>() else { return };
-    let mut sums = [[0.0; D]; 2]; // two chains, as an addition takes longer than the next row needs
-    let mut rows = values.chunks_exact(stride).zip(slope);
-    while let Some((x, slope)) = rows.next() {
-        let Some(x) = x.first_chunk::<D>() else { return };
-        for j in 0..D {
-            sums[0][j] = add_product::<W>(sums[0][j], *slope, x[j]);
-        }
-        if let Some((x, slope)) = rows.next() {
-            let Some(x) = x.first_chunk::<D>() else { return };
-            for j in 0..D {
-                sums[1][j] = add_product::<W>(sums[1][j], *slope, x[j]);
-            }
-        }
-    }
-    for j in 0..D {
-        grad[j] += sums[0][j] + sums[1][j];
-    }
-}
-
-pub(super) struct Products<'a> {
-    pub rows: &'a [f64],
-    pub d: usize,
-    pub s: &'a [f64],
-    pub products: &'a mut [f64],
-}
-
-/// Columns whose products with LANES others are summed at once, so that the sums stay in registers.
-const TILE: usize = 4;
-
-impl Work for Products<'_> {
     #[inline(always)]
-    fn run<W: Way>(self) {
-        let Products { rows, d, s, products } = self;
-        for j in (0..d).step_by(TILE) {
-            for k in (j / LANES * LANES..d).step_by(LANES) {
-                let mut sums = [[0.0; LANES]; TILE];
-                for (i, x) in rows.chunks_exact(d).enumerate() {
-                    let (Some(a), Some(b)) = (x[j..].first_chunk::<TILE>(), x[k..].first_chunk::<LANES>()) else {
-                        return;
-                    };
-                    let weight = if s.is_empty() { 1.0 } else { s[i] };
-                    for t in 0..TILE {
-                        let a = weight * a[t];
-                        for l in 0..LANES {
-                            sums[t][l] = add_product::<W>(sums[t][l], a, b[l]);
-                        }
-                    }
-                }
-                for t in 0..TILE {
-                    for l in 0..LANES {
-                        products[(j + t) * d + k + l] += sums[t][l];
-                    }
-                }
+    fn add_product(self, a: Self, b: Self) -> Self {
+        Plain(std::array::from_fn(|l| self.0[l] + a.0[l] * b.0[l]))
+    }
+
+    #[inline(always)]
+    fn total(self) -> f64 {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+
+    #[inline(always)]
+    fn add_one(sum: f64, a: f64, b: f64) -> f64 {
+        sum + a * b
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "the processor's own instructions")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{LANES, Lanes};
+
+    /// Two registers of four.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2(__m256d, __m256d);
+
+    /// One register of eight.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx512(__m512d);
+
+    /// Masks for the first 0 to 8 of eight numbers.
+    const FIRST: [i64; 2 * LANES] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    // SAFETY, of every block below: these types are only named by `run`, after the processor said that it has the
+    // instructions; what is loaded and stored is borrowed by the argument, and masked loads touch no more than `x`.
+    impl Lanes for Avx2 {
+        #[inline(always)]
+        fn splat(value: f64) -> Self {
+            unsafe { Avx2(_mm256_set1_pd(value), _mm256_set1_pd(value)) }
+        }
+
+        #[inline(always)]
+        fn load(x: &[f64; LANES]) -> Self {
+            unsafe { Avx2(_mm256_loadu_pd(x.as_ptr()), _mm256_loadu_pd(x.as_ptr().add(4))) }
+        }
+
+        #[inline(always)]
+        fn load_part(x: &[f64]) -> Self {
+            let first = &FIRST[LANES - x.len().min(LANES)..][..LANES];
+            unsafe {
+                let low = _mm256_loadu_si256(first.as_ptr().cast());
+                let high = _mm256_loadu_si256(first.as_ptr().add(4).cast());
+                let from = x.as_ptr().wrapping_add(4);
+                Avx2(_mm256_maskload_pd(x.as_ptr(), low), _mm256_maskload_pd(from, high))
             }
+        }
+
+        #[inline(always)]
+        fn store(self, x: &mut [f64; LANES]) {
+            unsafe {
+                _mm256_storeu_pd(x.as_mut_ptr(), self.0);
+                _mm256_storeu_pd(x.as_mut_ptr().add(4), self.1);
+            }
+        }
+
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            unsafe { Avx2(_mm256_add_pd(self.0, other.0), _mm256_add_pd(self.1, other.1)) }
+        }
+
+        #[inline(always)]
+        fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe { Avx2(_mm256_fmadd_pd(a.0, b.0, self.0), _mm256_fmadd_pd(a.1, b.1, self.1)) }
+        }
+
+        #[inline(always)]
+        fn total(self) -> f64 {
+            unsafe {
+                let four = _mm256_add_pd(self.0, self.1);
+                let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+                _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two))
+            }
+        }
+
+        #[inline(always)]
+        fn add_one(sum: f64, a: f64, b: f64) -> f64 {
+            a.mul_add(b, sum)
+        }
+    }
+
+    impl Lanes for Avx512 {
+        #[inline(always)]
+        fn splat(value: f64) -> Self {
+            unsafe { Avx512(_mm512_set1_pd(value)) }
+        }
+
+        #[inline(always)]
+        fn load(x: &[f64; LANES]) -> Self {
+            unsafe { Avx512(_mm512_loadu_pd(x.as_ptr())) }
+        }
+
+        #[inline(always)]
+        fn load_part(x: &[f64]) -> Self {
+            let first = ((1u32 << x.len().min(LANES)) - 1) as u8;
+            unsafe { Avx512(_mm512_maskz_loadu_pd(first, x.as_ptr())) }
+        }
+
+        #[inline(always)]
+        fn store(self, x: &mut [f64; LANES]) {
+            unsafe { _mm512_storeu_pd(x.as_mut_ptr(), self.0) }
+        }
+
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            unsafe { Avx512(_mm512_add_pd(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe { Avx512(_mm512_fmadd_pd(a.0, b.0, self.0)) }
+        }
+
+        #[inline(always)]
+        fn total(self) -> f64 {
+            unsafe { Avx2(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd(self.0, 1)).total() }
+        }
+
+        #[inline(always)]
+        fn add_one(sum: f64, a: f64, b: f64) -> f64 {
+            a.mul_add(b, sum)
         }
     }
 }

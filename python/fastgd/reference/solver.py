@@ -21,18 +21,21 @@ from .tail import Tail
 Array = NDArray[np.float64]
 
 
-def solve(problem: Any, config: Any, observe: Any = None) -> Any:
-    """Minimise from (config.coef, config.intercept); `observe` is called after every epoch and may ask to stop."""
+def solve(problem: Any, config: Any, observe: Any = None, progress: Any = None) -> Any:
+    """Minimise from (config.coef, config.intercept).
+
+    After every epoch `observe` is called, which may ask to stop, and `progress`, which is told how far the run is.
+    """
     with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges does so quietly, and says so at the end
-        run = Run(problem, config, observe)
+        run = Run(problem, config, observe, progress)
         return run.end(run.full_batch() if config.batch_size is None else run.batches())
 
 
 class Run:
     """A run under way: `theta` (K, d + 1), the `gradient` and `loss` of the latest batch, the records."""
 
-    def __init__(self, problem: Any, config: Any, observe: Any) -> None:
-        self.config, self.observe = config, observe
+    def __init__(self, problem: Any, config: Any, observe: Any, progress: Any) -> None:
+        self.config, self.observe, self.progress = config, observe, progress
         weight = np.ones(len(problem.X)) if problem.sample_weight is None else problem.sample_weight
         self.objective = Objective(
             problem.rows(),
@@ -246,6 +249,8 @@ class Run:
         self.records.append((self.epochs, self.steps, loss, w, b, self.rate, self.gradient_norm, seconds, val_loss))
 
     def show(self, loss: float) -> bool:
+        if self.progress is not None:
+            self.progress(self.epochs, loss)
         if self.observe is None:
             return False
         w, b = self.theta[:, :-1].copy(), self.theta[:, -1].copy()

@@ -1,0 +1,79 @@
+//! The inner work alone: `cargo bench` times each kernel on every instruction set that the machine has.
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use fastgd::data::{Dense, Pick, Problem, Rows};
+use fastgd::gram;
+use fastgd::kernels::{self, Lines, Set};
+use fastgd::observe::{Alone, Watch};
+
+fn main() {
+    divan::main();
+}
+
+fn sets() -> Vec<&'static str> {
+    Set::available().map(Set::name).collect()
+}
+
+fn set(name: &str) -> Set {
+    Set::available().find(|set| set.name() == name).unwrap_or(Set::Baseline)
+}
+
+fn wave(count: usize) -> Vec<f64> {
+    (0..count).map(|i| (i as f64 * 0.7).sin()).collect()
+}
+
+/// Rows of a block, as many as the solver takes.
+fn block(d: usize) -> usize {
+    (2048 / d).clamp(8, 256)
+}
+
+#[divan::bench(args = sets(), consts = [1, 2, 5, 10, 20, 100, 1000])]
+fn forward<const D: usize>(bencher: Bencher, name: &str) {
+    let (rows, w, set) = (wave(block(D) * D), wave(D), set(name));
+    let mut raw = vec![0.0; block(D)];
+    let lines = Lines::Together { values: &rows, stride: D };
+    bencher
+        .counter(ItemsCount::new(block(D)))
+        .bench_local(|| kernels::forward(set, black_box(lines), D, &w, &[0.5], black_box(&mut raw)));
+}
+
+#[divan::bench(args = sets(), consts = [1, 2, 5, 10, 20, 100, 1000])]
+fn backward<const D: usize>(bencher: Bencher, name: &str) {
+    let (rows, slope, set) = (wave(block(D) * D), wave(block(D)), set(name));
+    let mut grad = vec![0.0; D];
+    let lines = Lines::Together { values: &rows, stride: D };
+    bencher
+        .counter(ItemsCount::new(block(D)))
+        .bench_local(|| kernels::backward(set, black_box(lines), D, &slope, black_box(&mut grad)));
+}
+
+#[divan::bench(args = sets(), consts = [8, 24, 104])]
+fn products<const D: usize>(bencher: Bencher, name: &str) {
+    let (rows, set) = (wave(128 * D), set(name));
+    let mut sums = vec![0.0; D * D];
+    bencher
+        .counter(ItemsCount::new(128usize))
+        .bench_local(|| kernels::products(set, black_box(&rows), D, &[], black_box(&mut sums)));
+}
+
+#[divan::bench(consts = [10, 20, 100])]
+fn fill<const D: usize>(bencher: Bencher) {
+    let values = wave(block(D) * D);
+    let (rows, mut out) = (Dense::new(&values, D).unwrap(), vec![0.0; block(D) * D]);
+    bencher
+        .counter(ItemsCount::new(block(D)))
+        .bench_local(|| rows.fill(&Pick::Run(0..block(D)), D, black_box(&mut out)));
+}
+
+#[divan::bench(args = sets(), consts = [10, 20, 100], sample_count = 10)]
+fn moments<const D: usize>(bencher: Bencher, name: &str) {
+    let n = 100_000;
+    let (x, y, set) = (wave(n * D), wave(n), set(name));
+    let rows = Dense::new(&x, D).unwrap();
+    let problem = Problem::new(&rows, n, &y, 1, &[]).unwrap();
+    bencher.counter(ItemsCount::new(n)).bench_local(|| {
+        let mut alone = Alone;
+        gram::moments(black_box(&problem), true, set, 1, &mut Watch::new(&mut alone)).unwrap().weight
+    });
+}

@@ -1,0 +1,308 @@
+//! Passes: the kernels, written once for lanes of any make.
+
+use super::lanes::{LANES, Lanes};
+use super::{Lines, Work, prefetch};
+
+/// Rows that go through memory together, so that w is loaded once for all of them.
+const TOGETHER: usize = 4;
+/// Lanes of columns whose sums stay in registers while the rows of a block go by.
+const PANEL: usize = 4;
+
+/// Row i of rows that lie anyhow.
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    values: &'a [f64],
+    stride: usize,
+    at: Option<&'a [usize]>,
+    soon: &'a [usize],
+    count: usize,
+    d: usize,
+}
+
+impl<'a> Walk<'a> {
+    #[inline(always)]
+    fn new(lines: Lines<'a>, d: usize) -> Self {
+        match lines {
+            Lines::Together { values, stride } => {
+                Walk { values, stride, at: None, soon: &[], count: values.len() / stride, d }
+            }
+            Lines::Apart { values, at, soon } => Walk { values, stride: d, at: Some(at), soon, count: at.len(), d },
+        }
+    }
+
+    #[inline(always)]
+    fn row(&self, i: usize) -> &'a [f64] {
+        let i = match self.at {
+            Some(at) => at[i],
+            None => i,
+        };
+        &self.values[i * self.stride..][..self.d]
+    }
+
+    #[inline(always)]
+    fn ask(&self, i: usize) {
+        if let Some(&soon) = self.soon.get(i) {
+            prefetch(&self.values[soon * self.stride..][..self.d]);
+        }
+    }
+}
+
+pub(super) struct Forward<'a> {
+    pub lines: Lines<'a>,
+    pub d: usize,
+    pub w: &'a [f64],
+    pub b: &'a [f64],
+    pub raw: &'a mut [f64],
+}
+
+impl Work for Forward<'_> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Forward { lines, d, w, b, raw } = self;
+        if let (Lines::Together { values, stride }, true) = (lines, w.len() == d) {
+            let b = b.first().copied().unwrap_or(0.0);
+            match d {
+                1 => return few::<V, 1>(values, stride, w, b, raw),
+                2 => return few::<V, 2>(values, stride, w, b, raw),
+                3 => return few::<V, 3>(values, stride, w, b, raw),
+                4 => return few::<V, 4>(values, stride, w, b, raw),
+                5 => return few::<V, 5>(values, stride, w, b, raw),
+                6 => return few::<V, 6>(values, stride, w, b, raw),
+                7 => return few::<V, 7>(values, stride, w, b, raw),
+                8 => return few::<V, 8>(values, stride, w, b, raw),
+                _ => {}
+            }
+        }
+        let (walk, outputs) = (Walk::new(lines, d), w.len() / d);
+        let whole = walk.count / TOGETHER * TOGETHER;
+        for i in (0..whole).step_by(TOGETHER) {
+            for r in 0..TOGETHER {
+                walk.ask(i + r);
+            }
+            let rows: [&[f64]; TOGETHER] = std::array::from_fn(|r| walk.row(i + r));
+            for (k, w) in w.chunks_exact(d).enumerate() {
+                let b = b.get(k).copied().unwrap_or(0.0);
+                for (r, sum) in dots::<V, TOGETHER>(rows, w).into_iter().enumerate() {
+                    raw[(i + r) * outputs + k] = sum + b;
+                }
+            }
+        }
+        for i in whole..walk.count {
+            walk.ask(i);
+            for (k, w) in w.chunks_exact(d).enumerate() {
+                let [sum] = dots::<V, 1>([walk.row(i)], w);
+                raw[i * outputs + k] = sum + b.get(k).copied().unwrap_or(0.0);
+            }
+        }
+    }
+}
+
+/// x . w of M rows.
+#[inline(always)]
+fn dots<V: Lanes, const M: usize>(rows: [&[f64]; M], w: &[f64]) -> [f64; M] {
+    let rows: [&[f64]; M] = rows.map(|x| &x[..w.len()]);
+    let mut sums = [V::zero(); M];
+    let (whole, rest) = w.as_chunks::<LANES>();
+    let split = rows.map(|x| x.as_chunks::<LANES>());
+    for (c, w) in whole.iter().enumerate() {
+        let w = V::load(w);
+        for r in 0..M {
+            sums[r] = sums[r].add_product(V::load(&split[r].0[c]), w);
+        }
+    }
+    if !rest.is_empty() {
+        let w = V::load_part(rest);
+        for r in 0..M {
+            sums[r] = sums[r].add_product(V::load_part(split[r].1), w);
+        }
+    }
+    sums.map(V::total)
+}
+
+/// x . w + b of rows of D features, one number after the other: the rows are many and wait for nothing.
+#[inline(always)]
+fn few<V: Lanes, const D: usize>(values: &[f64], stride: usize, w: &[f64], b: f64, raw: &mut [f64]) {
+    let Some(w) = w.first_chunk::<D>() else { return };
+    for (x, raw) in values.chunks_exact(stride).zip(raw) {
+        let Some(x) = x.first_chunk::<D>() else { return };
+        let mut sum = b;
+        for j in 0..D {
+            sum = V::add_one(sum, x[j], w[j]);
+        }
+        *raw = sum;
+    }
+}
+
+pub(super) struct Backward<'a> {
+    pub lines: Lines<'a>,
+    pub d: usize,
+    pub slope: &'a [f64],
+    pub grad: &'a mut [f64],
+}
+
+impl Work for Backward<'_> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Backward { lines, d, slope, grad } = self;
+        if let (Lines::Together { values, stride }, true) = (lines, grad.len() == d) {
+            match d {
+                1 => return few_back::<V, 1>(values, stride, slope, grad),
+                2 => return few_back::<V, 2>(values, stride, slope, grad),
+                3 => return few_back::<V, 3>(values, stride, slope, grad),
+                4 => return few_back::<V, 4>(values, stride, slope, grad),
+                5 => return few_back::<V, 5>(values, stride, slope, grad),
+                6 => return few_back::<V, 6>(values, stride, slope, grad),
+                7 => return few_back::<V, 7>(values, stride, slope, grad),
+                8 => return few_back::<V, 8>(values, stride, slope, grad),
+                _ => {}
+            }
+        }
+        let (walk, outputs) = (Walk::new(lines, d), grad.len() / d);
+        for (k, grad) in grad.chunks_exact_mut(d).enumerate() {
+            let slopes = Slopes { slope, outputs, k };
+            let mut from = 0;
+            while from + PANEL * LANES <= d {
+                panel::<V, PANEL>(walk, &slopes, grad, from);
+                from += PANEL * LANES;
+            }
+            match (d - from) / LANES {
+                0 => {}
+                1 => panel::<V, 1>(walk, &slopes, grad, from),
+                2 => panel::<V, 2>(walk, &slopes, grad, from),
+                _ => panel::<V, 3>(walk, &slopes, grad, from),
+            }
+            if d % LANES > 0 {
+                rest::<V>(walk, &slopes, grad, d / LANES * LANES);
+            }
+        }
+    }
+}
+
+/// The slopes of output k.
+struct Slopes<'a> {
+    slope: &'a [f64],
+    outputs: usize,
+    k: usize,
+}
+
+impl Slopes<'_> {
+    #[inline(always)]
+    fn of(&self, i: usize) -> f64 {
+        self.slope[i * self.outputs + self.k]
+    }
+}
+
+/// grad += sum of slope times x, for C lanes of columns from `from` on. Two chains, as an addition takes longer than the
+/// next row needs.
+#[inline(always)]
+fn panel<V: Lanes, const C: usize>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
+    let mut sums = [[V::zero(); C]; 2];
+    let whole = walk.count / 2 * 2;
+    for i in (0..whole).step_by(2) {
+        sums[0] = with_row(sums[0], slopes.of(i), &walk.row(i)[from..]);
+        sums[1] = with_row(sums[1], slopes.of(i + 1), &walk.row(i + 1)[from..]);
+    }
+    for i in whole..walk.count {
+        sums[0] = with_row(sums[0], slopes.of(i), &walk.row(i)[from..]);
+    }
+    let (grad, _) = grad[from..][..C * LANES].as_chunks_mut::<LANES>();
+    for c in 0..C {
+        V::load(&grad[c]).add(sums[0][c].add(sums[1][c])).store(&mut grad[c]);
+    }
+}
+
+#[inline(always)]
+fn with_row<V: Lanes, const C: usize>(mut sums: [V; C], slope: f64, x: &[f64]) -> [V; C] {
+    let (slope, (x, _)) = (V::splat(slope), x[..C * LANES].as_chunks::<LANES>());
+    for c in 0..C {
+        sums[c] = sums[c].add_product(slope, V::load(&x[c]));
+    }
+    sums
+}
+
+/// The same for the last columns, fewer than eight.
+#[inline(always)]
+fn rest<V: Lanes>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
+    let mut sums = [V::zero(); 2];
+    for i in (0..walk.count / 2 * 2).step_by(2) {
+        sums[0] = sums[0].add_product(V::splat(slopes.of(i)), V::load_part(&walk.row(i)[from..]));
+        sums[1] = sums[1].add_product(V::splat(slopes.of(i + 1)), V::load_part(&walk.row(i + 1)[from..]));
+    }
+    if walk.count % 2 == 1 {
+        let i = walk.count - 1;
+        sums[0] = sums[0].add_product(V::splat(slopes.of(i)), V::load_part(&walk.row(i)[from..]));
+    }
+    let mut sum = [0.0; LANES];
+    sums[0].add(sums[1]).store(&mut sum);
+    for (grad, sum) in grad[from..].iter_mut().zip(sum) {
+        *grad += sum;
+    }
+}
+
+/// grad += sum of slope times x over rows of D features
+#[inline(always)]
+fn few_back<V: Lanes, const D: usize>(values: &[f64], stride: usize, slope: &[f64], grad: &mut [f64]) {
+    let Some(grad) = grad.first_chunk_mut::<D>() else { return };
+    let mut sums = [[0.0; D]; 2];
+    let mut rows = values.chunks_exact(stride).zip(slope);
+    while let Some((x, slope)) = rows.next() {
+        let Some(x) = x.first_chunk::<D>() else { return };
+        for j in 0..D {
+            sums[0][j] = V::add_one(sums[0][j], *slope, x[j]);
+        }
+        if let Some((x, slope)) = rows.next() {
+            let Some(x) = x.first_chunk::<D>() else { return };
+            for j in 0..D {
+                sums[1][j] = V::add_one(sums[1][j], *slope, x[j]);
+            }
+        }
+    }
+    for j in 0..D {
+        grad[j] += sums[0][j] + sums[1][j];
+    }
+}
+
+pub(super) struct Products<'a> {
+    pub rows: &'a [f64],
+    pub d: usize,
+    pub s: &'a [f64],
+    pub products: &'a mut [f64],
+}
+
+/// Columns whose products with others are summed at once, so that the sums stay in registers.
+const TILE: usize = 4;
+
+impl Work for Products<'_> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Products { rows, d, s, products } = self;
+        for j in (0..d).step_by(TILE) {
+            for k in (j / LANES * LANES..d).step_by(LANES) {
+                let sums = match s {
+                    [] => tile::<V>(rows, d, j, k, |_, a| a),
+                    s => tile::<V>(rows, d, j, k, |i, a| s[i] * a),
+                };
+                for (t, sum) in sums.into_iter().enumerate() {
+                    if let Some(out) = products[(j + t) * d + k..].first_chunk_mut::<LANES>() {
+                        V::load(out).add(sum).store(out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Products of columns j.. with columns k..
+#[inline(always)]
+fn tile<V: Lanes>(rows: &[f64], d: usize, j: usize, k: usize, weighted: impl Fn(usize, f64) -> f64) -> [V; TILE] {
+    let mut sums = [V::zero(); TILE];
+    for (i, x) in rows.chunks_exact(d).enumerate() {
+        if let (Some(a), Some(b)) = (x[j..].first_chunk::<TILE>(), x[k..].first_chunk::<LANES>()) {
+            let b = V::load(b);
+            for t in 0..TILE {
+                sums[t] = sums[t].add_product(V::splat(weighted(i, a[t])), b);
+            }
+        }
+    }
+    sums
+}
