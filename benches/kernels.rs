@@ -28,7 +28,7 @@ fn block(d: usize) -> usize {
     (2048 / d).clamp(8, 256)
 }
 
-#[divan::bench(args = sets(), consts = [1, 2, 5, 10, 20, 100, 1000])]
+#[divan::bench(args = sets(), consts = [1, 2, 5, 10, 13, 16, 20, 32, 100, 1000])]
 fn forward<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, w, set) = (wave(block(D) * D), wave(D), set(name));
     let mut raw = vec![0.0; block(D)];
@@ -38,7 +38,7 @@ fn forward<const D: usize>(bencher: Bencher, name: &str) {
         .bench_local(|| kernels::forward(set, black_box(lines), D, &w, &[0.5], black_box(&mut raw)));
 }
 
-#[divan::bench(args = sets(), consts = [1, 2, 5, 10, 20, 100, 1000])]
+#[divan::bench(args = sets(), consts = [1, 2, 5, 10, 13, 16, 20, 32, 100, 1000])]
 fn backward<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, slope, set) = (wave(block(D) * D), wave(block(D)), set(name));
     let mut grad = vec![0.0; D];

@@ -87,6 +87,9 @@ pub trait Rows: Sync {
     /// Number of features.
     fn d(&self) -> usize;
 
+    /// The picked rows one after the other, or where they lie; `room` is for what has to be brought together.
+    fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s>;
+
     /// Copies the picked rows, each to the beginning of `stride` numbers of `out`.
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]);
 
@@ -206,6 +209,14 @@ impl<T: Element> Rows for Dense<'_, T> {
         self.d
     }
 
+    fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s> {
+        self.lines(pick).unwrap_or_else(|| {
+            room.resize(pick.len() * self.d, 0.0);
+            self.fill(pick, self.d, room);
+            Lines::Together { values: room, stride: self.d }
+        })
+    }
+
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {
         let (n, d) = (self.n(), self.d);
         if self.by_columns {
@@ -239,12 +250,7 @@ impl<T: Element> Rows for Dense<'_, T> {
     }
 
     fn forward(&self, pick: &Pick, w: &[f64], b: &[f64], raw: &mut [f64], room: &mut Vec<f64>) {
-        let lines = self.lines(pick).unwrap_or_else(|| {
-            room.resize(pick.len() * self.d, 0.0);
-            self.fill(pick, self.d, room);
-            Lines::Together { values: room, stride: self.d }
-        });
-        kernels::forward(self.set, lines, self.d, w, b, raw);
+        kernels::forward(self.set, self.block(pick, room), self.d, w, b, raw);
     }
 
     fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64], room: &[f64]) {

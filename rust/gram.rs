@@ -9,7 +9,7 @@ use crate::observe::Watch;
 use crate::threads::each_part;
 
 /// Numbers of a block: it is read several times, and should stay in the first-level cache.
-const BLOCK: usize = 3072;
+const BLOCK: usize = 2048;
 
 /// The moments of p columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,98 +81,100 @@ impl Moments {
 /// # Errors
 /// What `watch` answers, and lack of memory.
 pub fn moments(problem: &Problem, cross: bool, set: Set, threads: usize, watch: &mut Watch) -> Result<Moments, Error> {
-    let (d, outputs) = (problem.rows.d(), problem.outputs);
-    let p = (d + outputs).next_multiple_of(8); // whole lanes; what is over stays 0
+    let columns = problem.rows.d() + problem.outputs;
+    let p = columns.next_multiple_of(8); // whole lanes; what is over stays 0
     let size = if cross { p.saturating_mul(p) } else { p };
     let memory = |_| Error::Memory { what: "products of columns", bytes: size.saturating_mul(8) };
     Vec::<f64>::new().try_reserve_exact(size.saturating_mul(2)).map_err(memory)?;
-    let origin = first_counted(problem, p);
-    let each = if cross { p * p / 2 } else { 8 * p };
+    let first = problem.weight.iter().position(|&s| s > 0.0).unwrap_or(0);
+    let mut block = Block::new(p);
+    block.load(problem, set, &Pick::Run(first..first + 1));
+    let origin = block.z;
+
+    let each = if cross { p * p / 2 } else { 4 * p };
     let parts = each_part(problem.n, each, threads, watch, |part, watch| {
-        let (mut sum, mut room) = (Moments::none(origin.clone(), size), vec![0.0; p]);
-        let rows = (BLOCK / p).clamp(8, 256);
-        let (mut block, mut s, mut shift, mut left) = (Vec::new(), Vec::new(), vec![0.0; p], vec![0.0; p]);
+        let mut block = Block::new(p);
+        let rows = (BLOCK / p).clamp(32, 256);
+        // about the mean of the part's first rows; to the last bit where a column is constant
+        block.away.copy_from_slice(&origin);
+        block.load(problem, set, &Pick::Run(part.start..part.end.min(part.start + rows)));
+        let weight = block.weight();
+        if weight > 0.0 {
+            block.away.iter_mut().zip(&block.sums).for_each(|(away, sum)| *away += sum / weight);
+        }
+        let mut part_sum = Moments::none(origin.clone(), size);
+        let mut weight = 0.0;
+        block.sums.fill(0.0);
+        block.range.fill(0.0);
         for pick in Pick::Run(part).blocks(rows) {
-            load(problem, &pick, &origin, &mut block, &mut s);
-            about(&block, &s, &mut shift, &mut sum.range);
-            centre(&mut block, &s, &shift, &mut left);
-            if cross {
-                kernels::products(set, &block, p, &s, &mut sum.products);
-            } else {
-                squares(&block, &s, &mut sum.products);
+            block.load(problem, set, &pick);
+            match cross {
+                true => kernels::products(set, &block.z, p, &block.s, &mut part_sum.products),
+                false => squares(&block.z, &block.s, &mut part_sum.products),
             }
-            let weight = if s.is_empty() { pick.len() as f64 } else { s.iter().sum() };
-            if weight > 0.0 {
-                // what rounding and weights left of the mean
-                sum.add(-1.0 / weight, &left);
-                for (shift, left) in shift.iter_mut().zip(&left) {
-                    *shift += left / weight;
-                }
-            }
-            sum.meet(weight, &shift, &mut room);
+            weight += block.weight();
             watch.tick(pick.len() * each)?;
         }
-        Ok(sum)
+        if weight > 0.0 {
+            part_sum.add(-1.0 / weight, &block.sums);
+        }
+        let Block { mut away, sums, range, .. } = block;
+        for j in 0..p {
+            away[j] -= origin[j];
+            part_sum.range[j] = range[j] + away[j].abs();
+            away[j] += if weight > 0.0 { sums[j] / weight } else { 0.0 };
+        }
+        part_sum.meet(weight, &away, &mut vec![0.0; p]);
+        Ok(part_sum)
     })?;
     let (mut all, mut room) = (Moments::none(origin, size), vec![0.0; p]);
     for part in &parts {
         all.merge(part, &mut room);
     }
-    Ok(cut(all, d + outputs, cross))
+    Ok(cut(all, columns, cross))
 }
 
-/// The first row that counts, as (x | y | 0).
-fn first_counted(problem: &Problem, p: usize) -> Vec<f64> {
-    let i = problem.weight.iter().position(|&s| s > 0.0).unwrap_or(0);
-    let mut row = Vec::new();
-    load(problem, &Pick::Run(i..i + 1), &vec![0.0; p], &mut row, &mut Vec::new());
-    row
+/// Some rows (x | y | 0), `away` taken off them.
+struct Block {
+    z: Vec<f64>,
+    s: Vec<f64>,
+    away: Vec<f64>,
+    /// Of all rows so far: s_i z_i, and the largest |z_i|.
+    sums: Vec<f64>,
+    range: Vec<f64>,
+    room: Vec<f64>,
+    rows: usize,
 }
 
-/// The block (x | y | 0) from `origin` on, and its weights.
-fn load(problem: &Problem, pick: &Pick, origin: &[f64], block: &mut Vec<f64>, s: &mut Vec<f64>) {
-    let (d, outputs) = (problem.rows.d(), problem.outputs);
-    block.resize(pick.len() * origin.len(), 0.0);
-    problem.rows.fill(pick, origin.len(), block);
-    let Pick::Run(run) = pick else { return };
-    for (row, y) in block.chunks_exact_mut(origin.len()).zip(problem.y[run.start * outputs..].chunks_exact(outputs)) {
-        row[d..d + outputs].copy_from_slice(y);
-        for (z, origin) in row.iter_mut().zip(origin) {
-            *z -= origin;
-        }
+impl Block {
+    fn new(p: usize) -> Self {
+        let zero = || vec![0.0; p];
+        Block { z: Vec::new(), s: Vec::new(), away: zero(), sums: zero(), range: zero(), room: Vec::new(), rows: 0 }
     }
-    s.clear();
-    if !problem.weight.is_empty() {
-        s.extend_from_slice(&problem.weight[run.clone()]);
-    }
-}
 
-/// Sets `shift` to the block's mean, or nearly.
-fn about(block: &[f64], s: &[f64], shift: &mut [f64], range: &mut [f64]) {
-    shift.fill(0.0);
-    let mut count = 0.0;
-    for (i, row) in block.chunks_exact(shift.len()).enumerate() {
-        if s.get(i).is_some_and(|&s| s == 0.0) {
-            continue;
-        }
-        count += 1.0;
-        for ((shift, z), range) in shift.iter_mut().zip(row).zip(&mut *range) {
-            *shift += z;
-            *range = if z.abs() > *range { z.abs() } else { *range };
-        }
+    /// The weight of the rows.
+    fn weight(&self) -> f64 {
+        if self.s.is_empty() { self.rows as f64 } else { self.s.iter().sum() }
     }
-    let part = if count > 0.0 { 1.0 / count } else { 0.0 };
-    shift.iter_mut().for_each(|shift| *shift *= part);
-}
 
-/// Takes `shift` off every row, and sums what is left, weighted.
-fn centre(block: &mut [f64], s: &[f64], shift: &[f64], left: &mut [f64]) {
-    left.fill(0.0);
-    for (i, row) in block.chunks_exact_mut(shift.len()).enumerate() {
-        let s = s.get(i).copied().unwrap_or(1.0);
-        for ((z, shift), left) in row.iter_mut().zip(shift).zip(&mut *left) {
-            *z -= shift;
-            *left += s * *z;
+    fn load(&mut self, problem: &Problem, set: Set, pick: &Pick) {
+        let (d, outputs, p) = (problem.rows.d(), problem.outputs, self.away.len());
+        let Block { z, s, away, sums, range, room, rows } = self;
+        *rows = pick.len();
+        z.resize(pick.len() * p, 0.0);
+        if !problem.weight.is_empty() {
+            pick.gather(problem.weight, 1, s);
+        }
+        kernels::centre(set, problem.rows.block(pick, room), d, away, s, z, p, sums, range);
+        for k in 0..outputs {
+            let (y, j) = (problem.y[k..].iter().step_by(outputs), d + k);
+            let (mut sum, mut widest) = (sums[j], range[j]);
+            for (i, (row, y)) in z.chunks_exact_mut(p).zip(y.skip(pick.first())).enumerate() {
+                row[j] = y - away[j];
+                sum += s.get(i).map_or(row[j], |s| s * row[j]);
+                widest = if row[j].abs() > widest { row[j].abs() } else { widest };
+            }
+            (sums[j], range[j]) = (sum, widest);
         }
     }
 }

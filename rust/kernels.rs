@@ -149,6 +149,26 @@ pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64
     }
 }
 
+/// out_ij = x_ij - away_j, every `stride` numbers, and zeros from d to the next multiple of 8;
+/// sums_j += sum_i s_i out_ij; range_j is at least each |out_ij|. `s` may be empty for all ones.
+#[allow(clippy::too_many_arguments, reason = "one pass for all of it")]
+pub fn centre(
+    set: Set,
+    lines: Lines,
+    d: usize,
+    away: &[f64],
+    s: &[f64],
+    out: &mut [f64],
+    stride: usize,
+    sums: &mut [f64],
+    range: &mut [f64],
+) {
+    match set {
+        Set::Naive => naive::centre(lines, d, away, s, out, stride, sums, range),
+        _ => run(set, passes::Centre { lines, d, away, s, out, stride, sums, range }),
+    }
+}
+
 /// products_jk += sum_i s_i x_ij x_ik for k >= j, of rows one after the other; `s` may be empty for all ones.
 /// d is a multiple of 8.
 pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
@@ -241,6 +261,16 @@ mod tests {
                         backward(set, lines, d, &raw, &mut grad);
                         naive::backward(lines, d, &raw, &mut expected);
                         near(&grad, &expected, &what);
+                        for s in [vec![], wave(rows, 0.4)] {
+                            let stride = d.next_multiple_of(8) + 8;
+                            let mut found = [vec![3.0; rows * stride], vec![0.5; d], vec![0.1; d]];
+                            let mut expected = found.clone();
+                            let [out, sums, range] = &mut found;
+                            centre(set, lines, d, &w[..d], &s, out, stride, sums, range);
+                            let [out, sums, range] = &mut expected;
+                            naive::centre(lines, d, &w[..d], &s, out, stride, sums, range);
+                            (0..3).for_each(|at| near(&found[at], &expected[at], &what));
+                        }
                     }
                 }
             }

@@ -138,22 +138,37 @@ struct Arrays<'py> {
     x: Table<'py>,
     y: PyReadonlyArray2<'py, f64>,
     weight: Option<PyReadonlyArray1<'py, f64>>,
+    frame: Coordinates,
+}
+
+/// A `fastgd._standard.Frame`, or none.
+#[derive(Default)]
+struct Coordinates {
     mean: Vec<f64>,
     inverse: Vec<f64>,
+}
+
+impl Coordinates {
+    fn new(frame: &Bound<PyAny>) -> PyResult<Self> {
+        if frame.is_none() {
+            return Ok(Coordinates::default());
+        }
+        let mean: PyReadonlyArray1<f64> = frame.getattr("mean")?.extract()?;
+        let scale: PyReadonlyArray1<f64> = frame.getattr("scale")?.extract()?;
+        let inverse = scale.as_slice()?.iter().map(|scale| 1.0 / scale).collect();
+        Ok(Coordinates { mean: mean.as_slice()?.to_vec(), inverse })
+    }
+
+    fn standard(&self) -> Standard<'_> {
+        Standard { mean: &self.mean, inverse: &self.inverse }
+    }
 }
 
 impl<'py> Arrays<'py> {
     fn new(problem: &Bound<'py, PyAny>) -> PyResult<Self> {
         let x = Table::new(&problem.getattr("X")?)?;
-        let frame = problem.getattr("frame")?;
-        let (mut mean, mut inverse) = (Vec::new(), Vec::new());
-        if !frame.is_none() {
-            mean.extend_from_slice(frame.getattr("mean")?.extract::<PyReadonlyArray1<f64>>()?.as_slice()?);
-            let scale: PyReadonlyArray1<f64> = frame.getattr("scale")?.extract()?;
-            inverse.extend(scale.as_slice()?.iter().map(|scale| 1.0 / scale));
-        }
         let (y, weight) = (problem.getattr("y")?.extract()?, problem.getattr("sample_weight")?.extract()?);
-        Ok(Arrays { x, y, weight, mean, inverse })
+        Ok(Arrays { x, y, weight, frame: Coordinates::new(&problem.getattr("frame")?)? })
     }
 
     /// Calls `work` with the problem that borrows these arrays.
@@ -163,7 +178,7 @@ impl<'py> Arrays<'py> {
             Some(weight) => weight.as_slice()?,
             None => &[],
         };
-        self.x.with(Standard { mean: &self.mean, inverse: &self.inverse }, |rows, n| {
+        self.x.with(self.frame.standard(), |rows, n| {
             work(&Problem::new(rows, n, y, self.y.shape()[1], weight).map_err(raise)?)
         })
     }
@@ -179,19 +194,20 @@ fn dense<'a, T: Element + numpy::Element>(
     table.standard(standard).map_err(raise)
 }
 
-/// X w + b: (n, K) from X (n, d), `coef` (K, d) and `intercept` (K,).
+/// X w + b: (n, K) from X (n, d) seen in the coordinates of `frame`, `coef` (K, d) and `intercept` (K,).
 #[pyfunction]
-#[pyo3(signature = (X, coef, intercept, threads))]
+#[pyo3(signature = (X, frame, coef, intercept, threads))]
 #[allow(non_snake_case, reason = "the rows' name")]
 fn predict<'py>(
     py: Python<'py>,
     X: &Bound<'py, PyAny>,
+    frame: &Bound<'py, PyAny>,
     coef: PyReadonlyArray2<'py, f64>,
     intercept: PyReadonlyArray1<'py, f64>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let (w, b) = (coef.as_slice()?, intercept.as_slice()?);
-    Table::new(X)?.with(Standard::default(), |rows, n| {
+    Table::new(X)?.with(Coordinates::new(frame)?.standard(), |rows, n| {
         if w.len() != b.len() * rows.d() {
             return Err(bug("coefficients of another shape"));
         }

@@ -415,6 +415,17 @@ def test_statistics_add_up_whatever_the_offset():
         added + statistics_of(X[:, 1:].copy(), y, None)
 
 
+@pytest.mark.parametrize("noise", [1.0, 1e-3, 1e-7, 0.0])
+def test_the_loss_keeps_its_digits_where_y_is_nearly_explained(noise):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 4)) + np.array([0, 1e3, 0, 3])
+    X[:, 2] = 7.0
+    y = X @ [1.0, 2.0, 3.0, 4.0] + noise * rng.standard_normal(3000) + 5
+    found, best = fastgd.fit(X, y), fastgd.closed_form(X, y)
+    np.testing.assert_allclose(found.loss, best.loss, rtol=1e-9 if noise > 1e-5 else 1e-2, atol=1e-19)
+    np.testing.assert_allclose(found.coef, best.coef, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("independent", [1e-4, 2.0], ids=["by products", "by blocks"])
 def test_statistics_of_many_blocks(independent, monkeypatch):
     rng = np.random.default_rng(0)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastgd import _core
 from fastgd._door import Array
+from fastgd._standard import Frame
 
 if TYPE_CHECKING:
     from fastgd._request import Problem
-    from fastgd._standard import Frame
 
 #: rows that are brought to triangular form together
 _BLOCK = 4096
 #: smallest over largest eigenvalue of the columns' products, from which these are safe: they lose eps over that
 _INDEPENDENT = 1e-4
+#: share of y that X leaves, below which it is worth a second look: it is told to eps over that
+_LITTLE = 1e-5
 #: what squares stay between where nothing is lost of them
 _SQUARES = (1e-250, 1e250)
 
@@ -95,7 +97,7 @@ class Statistics:
         columns = problem.X.shape[1] + problem.y.shape[1]
         moments = Moments.of(problem, cross=len(problem.X) > 4 * columns, threads=threads)
         if moments.sound and moments.products.ndim == 2:
-            factor = _by_products(moments)
+            factor = _by_products(problem, moments, threads)
             if factor is not None:
                 return cls(moments.weight, moments.origin, moments.mean, factor)
         return _by_blocks(problem, moments)
@@ -134,17 +136,49 @@ class Statistics:
         return np.hstack([rows[:, :d] / scale, one]), rows[:, d:]
 
 
-def _by_products(moments: Moments) -> Array | None:
+def _by_products(problem: Problem, moments: Moments, threads: int) -> Array | None:
+    """The factor from the products of columns; None where the columns of X nearly depend on each other.
+
+    What X leaves of y is told from a difference. Where that is small beside y, so that digits would be lost, least
+    squares takes its prediction off y first, which changes nothing but the digits.
+    """
+    d = problem.X.shape[1]
+    found = _factors(moments, d)
+    if found is None:
+        return None
+    of_x, of_y, left = found
+    if (np.diag(left) < _LITTLE * moments.squares[d:]).any():
+        live = (of_x != 0).any(axis=0)
+        w = np.zeros((len(left), d))
+        w[:, live] = np.linalg.solve(of_x[:, live], of_y).T
+        raw = _core.predict(problem.X, Frame(moments.origin[:d], np.ones(d)), w, np.zeros(len(left)), threads)
+        rest = Moments.of(replace(problem, y=problem.y - moments.origin[d:] - raw), cross=True, threads=threads)
+        again = _factors(rest, d)
+        if again is None:
+            return None
+        of_x, of_y, left = again[0], again[1] + again[0] @ w.T, again[2]
+    values, vectors = np.linalg.eigh(left)
+    of_rest = (np.sqrt(values.clip(min=0.0)) * vectors).T
+    return np.block([[of_x, of_y], [np.zeros((len(left), d)), of_rest]])
+
+
+def _factors(moments: Moments, d: int) -> tuple[Array, Array, Array] | None:
+    """R of the columns of X, R^-T X^T y, and the products of what X leaves of y."""
     norms = np.sqrt(moments.squares)
-    live = norms > 0
-    upper = np.triu(moments.products)[np.ix_(live, live)] / norms[live] / norms[live, None]
+    unit = np.where(norms > 0, norms, 1.0)
+    upper = np.triu(moments.products) / unit / unit[:, None]
     products = upper + np.triu(upper, 1).T
-    values = np.linalg.eigvalsh(products)
+    live = norms[:d] > 0
+    of_x = products[:d, :d][np.ix_(live, live)]
+    values = np.linalg.eigvalsh(of_x)
     if not len(values) or values[0] <= _INDEPENDENT * values[-1]:
         return None
-    factor = np.zeros((len(values), len(norms)))
-    factor[:, live] = np.linalg.cholesky(products).T * norms[live]
-    return factor
+    R = np.linalg.cholesky(of_x).T
+    of_y = np.linalg.solve(R.T, products[:d, d:][live])
+    full = np.zeros((len(R), d))
+    full[:, live] = R * norms[:d][live]
+    left = products[d:, d:] - of_y.T @ of_y
+    return full, of_y * norms[d:], left * norms[d:] * norms[d:, None]
 
 
 def _by_blocks(problem: Problem, moments: Moments) -> Statistics:

@@ -11,10 +11,19 @@ pub(super) trait Lanes: Copy {
     fn load_part(x: &[f64]) -> Self;
     fn store(self, x: &mut [f64; LANES]);
     fn add(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    /// The larger of self and |other|; self where that is no number.
+    fn widest(self, other: Self) -> Self;
     /// self + a b
     fn add_product(self, a: Self, b: Self) -> Self;
     /// ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)), whatever the registers.
     fn total(self) -> f64;
+    /// The totals of four.
+    #[inline(always)]
+    fn totals(four: [Self; 4]) -> [f64; 4] {
+        let [a, b, c, d] = four;
+        [a.total(), b.total(), c.total(), d.total()]
+    }
     /// sum + a b of single numbers
     fn add_one(sum: f64, a: f64, b: f64) -> f64;
 
@@ -55,6 +64,16 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        Plain(std::array::from_fn(|l| self.0[l] - other.0[l]))
+    }
+
+    #[inline(always)]
+    fn widest(self, other: Self) -> Self {
+        Plain(std::array::from_fn(|l| if other.0[l].abs() > self.0[l] { other.0[l].abs() } else { self.0[l] }))
+    }
+
+    #[inline(always)]
     fn add_product(self, a: Self, b: Self) -> Self {
         Plain(std::array::from_fn(|l| self.0[l] + a.0[l] * b.0[l]))
     }
@@ -88,6 +107,17 @@ mod x86 {
     /// One register of eight.
     #[derive(Clone, Copy)]
     pub(crate) struct Avx512(__m512d);
+
+    impl Avx512 {
+        /// [(0 + 4) + (2 + 6), (1 + 5) + (3 + 7)]
+        #[inline(always)]
+        fn two(self) -> __m128d {
+            unsafe {
+                let four = _mm256_add_pd(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd(self.0, 1));
+                _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1))
+            }
+        }
+    }
 
     /// Masks for the first 0 to 8 of eight numbers.
     const FIRST: [i64; 2 * LANES] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -127,6 +157,20 @@ mod x86 {
         #[inline(always)]
         fn add(self, other: Self) -> Self {
             unsafe { Avx2(_mm256_add_pd(self.0, other.0), _mm256_add_pd(self.1, other.1)) }
+        }
+
+        #[inline(always)]
+        fn minus(self, other: Self) -> Self {
+            unsafe { Avx2(_mm256_sub_pd(self.0, other.0), _mm256_sub_pd(self.1, other.1)) }
+        }
+
+        #[inline(always)]
+        fn widest(self, other: Self) -> Self {
+            unsafe {
+                let sign = _mm256_set1_pd(-0.0); // max answers its second argument where one is no number
+                let (low, high) = (_mm256_andnot_pd(sign, other.0), _mm256_andnot_pd(sign, other.1));
+                Avx2(_mm256_max_pd(low, self.0), _mm256_max_pd(high, self.1))
+            }
         }
 
         #[inline(always)]
@@ -177,8 +221,28 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn minus(self, other: Self) -> Self {
+            unsafe { Avx512(_mm512_sub_pd(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        fn widest(self, other: Self) -> Self {
+            unsafe { Avx512(_mm512_max_pd(_mm512_abs_pd(other.0), self.0)) }
+        }
+
+        #[inline(always)]
         fn add_product(self, a: Self, b: Self) -> Self {
             unsafe { Avx512(_mm512_fmadd_pd(a.0, b.0, self.0)) }
+        }
+
+        #[inline(always)]
+        fn totals(four: [Self; 4]) -> [f64; 4] {
+            let (mut out, [a, b, c, d]) = ([0.0; 4], four);
+            unsafe {
+                _mm_storeu_pd(out.as_mut_ptr(), _mm_hadd_pd(a.two(), b.two()));
+                _mm_storeu_pd(out.as_mut_ptr().add(2), _mm_hadd_pd(c.two(), d.two()));
+            }
+            out
         }
 
         #[inline(always)]

@@ -30,6 +30,28 @@ pub fn backward(lines: Lines, d: usize, slope: &[f64], grad: &mut [f64]) {
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "as the kernel")]
+pub fn centre(
+    lines: Lines,
+    d: usize,
+    away: &[f64],
+    s: &[f64],
+    out: &mut [f64],
+    stride: usize,
+    sums: &mut [f64],
+    range: &mut [f64],
+) {
+    for (i, x) in each(lines, d).enumerate() {
+        for j in 0..d {
+            let z = x[j] - away[j];
+            out[i * stride + j] = z;
+            sums[j] += s.get(i).copied().unwrap_or(1.0) * z;
+            range[j] = if z.abs() > range[j] { z.abs() } else { range[j] };
+        }
+        out[i * stride + d..i * stride + d.next_multiple_of(8)].fill(0.0);
+    }
+}
+
 pub fn products(rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
     for (i, x) in rows.chunks_exact(d).enumerate() {
         for j in 0..d {

@@ -1,4 +1,5 @@
-//! Passes: the kernels, written once for lanes of any make.
+//! Passes: the kernels, written once for lanes of any make. No closure works on lanes: it would be compiled without their
+//! instructions.
 
 use super::lanes::{LANES, Lanes};
 use super::{Lines, Work, prefetch};
@@ -70,6 +71,10 @@ impl Work for Forward<'_> {
                 6 => return few::<V, 6>(values, stride, w, b, raw),
                 7 => return few::<V, 7>(values, stride, w, b, raw),
                 8 => return few::<V, 8>(values, stride, w, b, raw),
+                9..16 => return short::<V, 1>(values, stride, w, b, raw),
+                16..24 => return short::<V, 2>(values, stride, w, b, raw),
+                24..32 => return short::<V, 3>(values, stride, w, b, raw),
+                32..40 => return short::<V, 4>(values, stride, w, b, raw),
                 _ => {}
             }
         }
@@ -116,7 +121,11 @@ fn dots<V: Lanes, const M: usize>(rows: [&[f64]; M], w: &[f64]) -> [f64; M] {
             sums[r] = sums[r].add_product(V::load_part(split[r].1), w);
         }
     }
-    sums.map(V::total)
+    let mut totals = [0.0; M];
+    for (total, sum) in totals.iter_mut().zip(sums) {
+        *total = sum.total();
+    }
+    totals
 }
 
 /// x . w + b of rows of D features, one number after the other: the rows are many and wait for nothing.
@@ -131,6 +140,44 @@ fn few<V: Lanes, const D: usize>(values: &[f64], stride: usize, w: &[f64], b: f6
         }
         *raw = sum;
     }
+}
+
+/// x . w + b of rows of C lanes and up to seven features more.
+#[inline(always)]
+fn short<V: Lanes, const C: usize>(values: &[f64], stride: usize, w: &[f64], b: f64, raw: &mut [f64]) {
+    let (whole, rest) = w.as_chunks::<LANES>();
+    let mut lanes = [V::zero(); C];
+    for (lanes, w) in lanes.iter_mut().zip(whole) {
+        *lanes = V::load(w);
+    }
+    let last = V::load_part(rest);
+    let mut rows = values.chunks_exact(TOGETHER * stride);
+    let (fours, left) = raw.as_chunks_mut::<TOGETHER>();
+    for (x, raw) in rows.by_ref().zip(fours) {
+        let mut sums = [V::zero(); TOGETHER];
+        for (r, sum) in sums.iter_mut().enumerate() {
+            *sum = product(lanes, last, rest.len(), &x[r * stride..]);
+        }
+        *raw = V::totals(sums);
+        for raw in raw {
+            *raw += b;
+        }
+    }
+    for (x, raw) in rows.remainder().chunks_exact(stride).zip(left) {
+        *raw = product(lanes, last, rest.len(), x).total() + b;
+    }
+}
+
+/// The lanes of x . w, w being C of them and the first `rest` numbers of a last one.
+#[inline(always)]
+fn product<V: Lanes, const C: usize>(w: [V; C], last: V, rest: usize, x: &[f64]) -> V {
+    let (x, x_rest) = x.split_at(C * LANES);
+    let (x, _) = x.as_chunks::<LANES>();
+    let mut sum = V::zero();
+    for c in 0..C {
+        sum = sum.add_product(V::load(&x[c]), w[c]);
+    }
+    if rest > 0 { sum.add_product(V::load_part(&x_rest[..rest]), last) } else { sum }
 }
 
 pub(super) struct Backward<'a> {
@@ -154,6 +201,14 @@ impl Work for Backward<'_> {
                 6 => return few_back::<V, 6>(values, stride, slope, grad),
                 7 => return few_back::<V, 7>(values, stride, slope, grad),
                 8 => return few_back::<V, 8>(values, stride, slope, grad),
+                9 => return few_back::<V, 9>(values, stride, slope, grad),
+                10 => return few_back::<V, 10>(values, stride, slope, grad),
+                11 => return few_back::<V, 11>(values, stride, slope, grad),
+                12 => return few_back::<V, 12>(values, stride, slope, grad),
+                13 => return few_back::<V, 13>(values, stride, slope, grad),
+                14 => return few_back::<V, 14>(values, stride, slope, grad),
+                15 => return few_back::<V, 15>(values, stride, slope, grad),
+                16 => return few_back::<V, 16>(values, stride, slope, grad),
                 _ => {}
             }
         }
@@ -262,6 +317,96 @@ fn few_back<V: Lanes, const D: usize>(values: &[f64], stride: usize, slope: &[f6
     }
 }
 
+pub(super) struct Centre<'a> {
+    pub lines: Lines<'a>,
+    pub d: usize,
+    pub away: &'a [f64],
+    pub s: &'a [f64],
+    pub out: &'a mut [f64],
+    pub stride: usize,
+    pub sums: &'a mut [f64],
+    pub range: &'a mut [f64],
+}
+
+impl Work for Centre<'_> {
+    #[inline(always)]
+    fn run<V: Lanes>(mut self) {
+        let mut from = 0;
+        while from + PANEL * LANES <= self.d {
+            self.panel::<V, PANEL>(from);
+            from += PANEL * LANES;
+        }
+        while from + LANES <= self.d {
+            self.panel::<V, 1>(from);
+            from += LANES;
+        }
+        if from < self.d {
+            self.rest::<V>(from);
+        }
+    }
+}
+
+impl Centre<'_> {
+    /// C lanes of columns from `from` on.
+    #[inline(always)]
+    fn panel<V: Lanes, const C: usize>(&mut self, from: usize) {
+        let walk = Walk::new(self.lines, self.d);
+        let (away, mut sums, mut range): ([V; C], [V; C], [V; C]) =
+            (several(&self.away[from..]), several(&self.sums[from..]), several(&self.range[from..]));
+        for i in 0..walk.count {
+            let (x, _) = walk.row(i)[from..][..C * LANES].as_chunks::<LANES>();
+            let (out, _) = self.out[i * self.stride + from..][..C * LANES].as_chunks_mut::<LANES>();
+            let s = V::splat(if self.s.is_empty() { 1.0 } else { self.s[i] });
+            for c in 0..C {
+                let z = V::load(&x[c]).minus(away[c]);
+                z.store(&mut out[c]);
+                sums[c] = sums[c].add_product(s, z);
+                range[c] = range[c].widest(z);
+            }
+        }
+        for c in 0..C {
+            let at = from + c * LANES;
+            if let (Some(sum), Some(widest)) =
+                (self.sums[at..].first_chunk_mut(), self.range[at..].first_chunk_mut::<LANES>())
+            {
+                sums[c].store(sum);
+                range[c].store(widest);
+            }
+        }
+    }
+
+    /// The same for the last columns, fewer than eight, and zeros after them.
+    #[inline(always)]
+    fn rest<V: Lanes>(&mut self, from: usize) {
+        let walk = Walk::new(self.lines, self.d);
+        let (away, mut sums) = (V::load_part(&self.away[from..self.d]), V::load_part(&self.sums[from..self.d]));
+        let mut range = V::load_part(&self.range[from..self.d]);
+        for i in 0..walk.count {
+            let z = V::load_part(&walk.row(i)[from..]).minus(away);
+            if let Some(out) = self.out[i * self.stride + from..].first_chunk_mut::<LANES>() {
+                z.store(out);
+            }
+            sums = sums.add_product(V::splat(if self.s.is_empty() { 1.0 } else { self.s[i] }), z);
+            range = range.widest(z);
+        }
+        let mut lanes = [0.0; LANES];
+        sums.store(&mut lanes);
+        self.sums[from..self.d].copy_from_slice(&lanes[..self.d - from]);
+        range.store(&mut lanes);
+        self.range[from..self.d].copy_from_slice(&lanes[..self.d - from]);
+    }
+}
+
+/// The first C lanes.
+#[inline(always)]
+fn several<V: Lanes, const C: usize>(values: &[f64]) -> [V; C] {
+    let (mut lanes, (values, _)) = ([V::zero(); C], values[..C * LANES].as_chunks::<LANES>());
+    for c in 0..C {
+        lanes[c] = V::load(&values[c]);
+    }
+    lanes
+}
+
 pub(super) struct Products<'a> {
     pub rows: &'a [f64],
     pub d: usize,
@@ -279,8 +424,8 @@ impl Work for Products<'_> {
         for j in (0..d).step_by(TILE) {
             for k in (j / LANES * LANES..d).step_by(LANES) {
                 let sums = match s {
-                    [] => tile::<V>(rows, d, j, k, |_, a| a),
-                    s => tile::<V>(rows, d, j, k, |i, a| s[i] * a),
+                    [] => tile::<V, false>(rows, d, j, k, s),
+                    _ => tile::<V, true>(rows, d, j, k, s),
                 };
                 for (t, sum) in sums.into_iter().enumerate() {
                     if let Some(out) = products[(j + t) * d + k..].first_chunk_mut::<LANES>() {
@@ -292,15 +437,15 @@ impl Work for Products<'_> {
     }
 }
 
-/// Products of columns j.. with columns k..
+/// Products of columns j.. with columns k.., of rows that weigh s or the same.
 #[inline(always)]
-fn tile<V: Lanes>(rows: &[f64], d: usize, j: usize, k: usize, weighted: impl Fn(usize, f64) -> f64) -> [V; TILE] {
+fn tile<V: Lanes, const S: bool>(rows: &[f64], d: usize, j: usize, k: usize, s: &[f64]) -> [V; TILE] {
     let mut sums = [V::zero(); TILE];
     for (i, x) in rows.chunks_exact(d).enumerate() {
         if let (Some(a), Some(b)) = (x[j..].first_chunk::<TILE>(), x[k..].first_chunk::<LANES>()) {
             let b = V::load(b);
             for t in 0..TILE {
-                sums[t] = sums[t].add_product(V::splat(weighted(i, a[t])), b);
+                sums[t] = sums[t].add_product(V::splat(if S { s[i] * a[t] } else { a[t] }), b);
             }
         }
     }
