@@ -54,9 +54,9 @@ test-package: cargo $(VENV)/built $(VENV)/dev  ## a wheel and an sdist, each int
 		(cd dist && empty/bin/python ../tests/installed.py) || exit 1; \
 		echo "$$package: installs and runs"; done
 
-bench: $(VENV)/built  ## times against the NumPy loop, in one run
+bench: $(VENV)/built $(VENV)/bench  ## every speed and memory claim against its target; ROWS="tiny line" for some
 	$(call say,benchmark)
-	@$(BIN)/python benches/bench.py
+	@$(BIN)/python benches/bench.py $(ROWS) --json out/bench.json $(if $(ROWS),,--page docs/benchmark.md)
 
 clean:  ## remove what was made
 	rm -rf $(VENV) target dist out
@@ -98,4 +98,9 @@ $(VENV)/built: $(SOURCES) | $(VENV)/made
 $(VENV)/dev: pyproject.toml | $(VENV)/made
 	$(call say,tools for tests and lints)
 	@$(BIN)/pip install -q --group dev || { echo "make: the tools could not be installed; is there a network?" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/bench: pyproject.toml | $(VENV)/made
+	$(call say,the peers of the benchmark)
+	@$(BIN)/pip install -q --group bench || { echo "make: the peers could not be installed; is there a network?" >&2; exit 1; }
 	@touch $@

@@ -57,6 +57,16 @@ fn products<const D: usize>(bencher: Bencher, name: &str) {
         .bench_local(|| kernels::products(set, black_box(&rows), D, &[], black_box(&mut sums)));
 }
 
+#[divan::bench(args = sets(), consts = [10, 20, 100])]
+fn centre<const D: usize>(bencher: Bencher, name: &str) {
+    let (rows, away, set, p) = (wave(64 * D), wave(D), set(name), (D + 1).next_multiple_of(8));
+    let (mut out, mut sums, mut range) = (vec![0.0; 64 * p], vec![0.0; p], vec![0.0; p]);
+    let lines = Lines::Together { values: &rows, stride: D };
+    bencher.counter(ItemsCount::new(64usize)).bench_local(|| {
+        kernels::centre(set, black_box(lines), D, &away, &[], &mut out, p, &mut sums, &mut range);
+    });
+}
+
 #[divan::bench(consts = [10, 20, 100])]
 fn fill<const D: usize>(bencher: Bencher) {
     let values = wave(block(D) * D);
