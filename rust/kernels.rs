@@ -149,6 +149,32 @@ pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64
     }
 }
 
+/// Replaces each a_i by the second part of f(a_i, b_i), and returns the sum of the first ones.
+#[inline]
+pub fn pointwise(set: Set, a: &mut [f64], b: &[f64], f: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
+    let mut sum = 0.0;
+    match set {
+        Set::Naive => sum = naive::pointwise(a, b, f),
+        _ => run(set, passes::Pointwise { a, b, f, sum: &mut sum }),
+    }
+    sum
+}
+
+/// The sum of some numbers.
+pub fn sum(set: Set, values: &[f64]) -> f64 {
+    let (lanes, rest) = values.as_chunks::<{ lanes::LANES }>();
+    if set == Set::Naive || lanes.is_empty() {
+        return values.iter().sum();
+    }
+    let mut sums = [0.0; lanes::LANES];
+    for values in lanes {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += value;
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
+}
+
 /// out_ij = x_ij - away_j, every `stride` numbers, and zeros from d to the next multiple of 8;
 /// sums_j += sum_i s_i out_ij; range_j is at least each |out_ij|. `s` may be empty for all ones.
 #[allow(clippy::too_many_arguments, reason = "one pass for all of it")]
@@ -220,6 +246,21 @@ mod tests {
         assert_eq!(norm([0.0, 0.0].into_iter()), 0.0);
         assert_eq!(norm([1.0, f64::INFINITY].into_iter()), f64::INFINITY);
         assert!(norm([1.0, f64::NAN, f64::INFINITY].into_iter()).is_nan());
+    }
+
+    #[test]
+    fn sums_and_formulas_agree_with_their_naive_twins() {
+        for set in Set::available() {
+            for count in 0..40 {
+                let (a, b) = (wave(count, 0.7), wave(count, 0.3));
+                near(&[sum(set, &a)], &[a.iter().sum()], &format!("{set:?} {count}"));
+                let formula = |a: f64, b: f64| (a * b + 1.0, if a > b { a - b } else { 0.5 * a });
+                let (mut found, mut expected) = (a.clone(), a);
+                let sum = pointwise(set, &mut found, &b, formula);
+                near(&[sum], &[naive::pointwise(&mut expected, &b, formula)], &format!("{set:?} {count}"));
+                assert_eq!(found, expected);
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::kernels::{self, Set};
 use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`.
@@ -15,20 +16,17 @@ pub trait Loss: Send + Sync {
     fn gradient(&self, raw: f64, y: f64) -> f64;
 
     /// Over a block of rows: returns `sum_i s_i loss_i` and replaces each raw prediction by `s_i d loss_i / d raw`.
-    /// `raw` and `y` are (m, outputs), `weight` is (m) or empty for all ones. Compiled once a loss, with its formula inlined.
-    fn block(&self, raw: &mut [f64], y: &[f64], weight: &[f64], outputs: usize) -> f64 {
-        let mut sum = 0.0;
+    /// `raw` and `y` are (m, outputs), `weight` is (m) or empty for all ones. Compiled once a loss and instruction set, with
+    /// its formula inlined.
+    fn block(&self, set: Set, raw: &mut [f64], y: &[f64], weight: &[f64], outputs: usize) -> f64 {
         if weight.is_empty() {
+            return kernels::pointwise(set, raw, y, |raw, y| (self.value(raw, y), self.gradient(raw, y)));
+        }
+        let mut sum = 0.0;
+        for ((raw, y), &s) in raw.chunks_exact_mut(outputs).zip(y.chunks_exact(outputs)).zip(weight) {
             for (raw, &y) in raw.iter_mut().zip(y) {
-                sum += self.value(*raw, y);
-                *raw = self.gradient(*raw, y);
-            }
-        } else {
-            for ((raw, y), &s) in raw.chunks_exact_mut(outputs).zip(y.chunks_exact(outputs)).zip(weight) {
-                for (raw, &y) in raw.iter_mut().zip(y) {
-                    sum += s * self.value(*raw, y);
-                    *raw = s * self.gradient(*raw, y);
-                }
+                sum += s * self.value(*raw, y);
+                *raw = s * self.gradient(*raw, y);
             }
         }
         sum
@@ -303,7 +301,7 @@ mod tests {
             for (weight, outputs) in [(vec![], 1), (vec![1.0, 0.0, 2.5, 0.5, 3.0, 1.5], 1), (vec![0.5, 2.0, 0.0], 2)] {
                 let s = |i: usize| weight.get(i / outputs).copied().unwrap_or(1.0);
                 let mut slopes = raw.clone();
-                let sum = loss.block(&mut slopes, &y, &weight, outputs);
+                let sum = loss.block(Set::Baseline, &mut slopes, &y, &weight, outputs);
                 let expected: f64 = (0..raw.len()).map(|i| s(i) * loss.value(raw[i], y[i])).sum();
                 assert!((sum - expected).abs() <= 1e-14 * expected.abs(), "{name}");
                 for i in 0..raw.len() {

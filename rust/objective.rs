@@ -3,6 +3,7 @@
 
 use crate::data::{Pick, Problem, Rows};
 use crate::error::Error;
+use crate::kernels::{self, Set};
 use crate::loss::{Loss, Reduction};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
@@ -23,6 +24,7 @@ pub struct Objective<'a> {
     pub fit_intercept: bool,
     /// For passes over many rows, at most; they change no bit.
     pub threads: usize,
+    pub set: Set,
 }
 
 /// Room for one block of rows.
@@ -157,15 +159,16 @@ impl Objective<'_> {
                 block.gather(weight, 1, block_weight);
             }
             rows.forward(&block, w, b, raw, room);
-            sum += self.loss.block(raw, block_y, block_weight, outputs);
+            sum += self.loss.block(self.set, raw, block_y, block_weight, outputs);
             watch.tick(block.len() * w.len())?;
             if let Some(grad) = grad.as_deref_mut() {
                 let (grad_w, grad_b) = grad.split_at_mut(w.len());
                 rows.backward(&block, raw, grad_w, room);
-                for slopes in raw.chunks_exact(outputs) {
-                    for (grad, slope) in grad_b.iter_mut().zip(slopes) {
-                        *grad += slope;
-                    }
+                match grad_b {
+                    [grad] => *grad += kernels::sum(self.set, raw),
+                    _ => raw.chunks_exact(outputs).for_each(|slopes| {
+                        grad_b.iter_mut().zip(slopes).for_each(|(grad, slope)| *grad += slope);
+                    }),
                 }
                 watch.tick(block.len() * w.len())?;
             }
@@ -234,6 +237,7 @@ mod tests {
                 penalty: Penalty { l1: 0.0, l2: 0.7, scale: &[] },
                 fit_intercept: true,
                 threads: 1,
+                set: Set::Baseline,
             };
             for batch in [objective.all(), Pick::at(&[7, 2, 2])] {
                 let mut grad = [9.0; 8];

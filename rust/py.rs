@@ -301,7 +301,7 @@ fn solve<'py>(
     observe: Option<Py<PyAny>>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let arrays = Arrays::new(problem)?;
+    let (arrays, set) = (Arrays::new(problem)?, kernels::set().map_err(raise)?);
     let (name, parameters) = choice(config, "loss")?;
     let (loss, facts) = loss(&name, &parameters).map_err(raise)?;
     let (name, parameters) = choice(config, "optimizer")?;
@@ -339,7 +339,7 @@ fn solve<'py>(
 
     arrays.with(|problem| {
         let objective =
-            Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept, threads };
+            Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept, threads, set };
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
         let d = problem.rows.d();
         let mut run_with = |validation: Option<&Objective>| {
@@ -438,14 +438,21 @@ fn loss_and_gradient<'py>(
     problem: &Bound<'py, PyAny>,
     config: &Bound<'py, PyAny>,
 ) -> PyResult<Evaluated<'py>> {
-    let arrays = Arrays::new(problem)?;
+    let (arrays, set) = (Arrays::new(problem)?, kernels::set().map_err(raise)?);
     let (name, parameters) = choice(config, "loss")?;
     let (loss, facts) = loss(&name, &parameters).map_err(raise)?;
     let (l1, l2) = (config.getattr("l1")?.extract()?, config.getattr("l2")?.extract()?);
     let penalty = Penalty { l1, l2, scale: &[] };
     arrays.with(|problem| {
-        let objective =
-            Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept: true, threads: 1 };
+        let objective = Objective {
+            problem,
+            loss: &*loss,
+            reduction: facts.reduction,
+            penalty,
+            fit_intercept: true,
+            threads: 1,
+            set,
+        };
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
         let failure = Failure::default();
         let (value, grad) = released(py, &failure, || {

@@ -389,6 +389,7 @@ mod tests {
             penalty: Penalty::default(),
             fit_intercept: false,
             threads: 1,
+            set: crate::kernels::Set::Baseline,
         };
         let mut config = Config {
             optimizer: optimizer("sgd", &[]).unwrap().0,

@@ -52,6 +52,16 @@ pub fn centre(
     }
 }
 
+pub fn pointwise(a: &mut [f64], b: &[f64], f: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
+    let mut sum = 0.0;
+    for (a, b) in a.iter_mut().zip(b) {
+        let (value, replaced) = f(*a, *b);
+        sum += value;
+        *a = replaced;
+    }
+    sum
+}
+
 pub fn products(rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
     for (i, x) in rows.chunks_exact(d).enumerate() {
         for j in 0..d {

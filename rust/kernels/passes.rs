@@ -317,6 +317,35 @@ fn few_back<V: Lanes, const D: usize>(values: &[f64], stride: usize, slope: &[f6
     }
 }
 
+pub(super) struct Pointwise<'a, F> {
+    pub a: &'a mut [f64],
+    pub b: &'a [f64],
+    pub f: F,
+    pub sum: &'a mut f64,
+}
+
+impl<F: Fn(f64, f64) -> (f64, f64)> Work for Pointwise<'_, F> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Pointwise { a, b, f, sum } = self;
+        let mut sums = [0.0; LANES];
+        let ((whole, rest), (b, b_rest)) = (a.as_chunks_mut::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in whole.iter_mut().zip(b) {
+            for l in 0..LANES {
+                let (value, replaced) = f(a[l], b[l]);
+                sums[l] += value;
+                a[l] = replaced;
+            }
+        }
+        for ((a, b), sum) in rest.iter_mut().zip(b_rest).zip(&mut sums) {
+            let (value, replaced) = f(*a, *b);
+            *sum += value;
+            *a = replaced;
+        }
+        *sum = V::load(&sums).total();
+    }
+}
+
 pub(super) struct Centre<'a> {
     pub lines: Lines<'a>,
     pub d: usize,
