@@ -10,7 +10,7 @@ use crate::penalty::Penalty;
 use crate::threads::{each_part, parts};
 
 /// Numbers of a block that should stay in the first-level cache between the two passes over it.
-const BLOCK: usize = 2048;
+const BLOCK: usize = 4096;
 
 /// Multiplications of a block that bound the time between two looks at the clock, where there are many outputs.
 const WORK: usize = 1 << 24;
