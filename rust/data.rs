@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::kernels::{self, Element, Lines, Set, prefetch, set};
+pub use crate::kernels::Lines;
+use crate::kernels::{self, Element, Set, prefetch, set};
 
 /// Which rows: a run of neighbours, or a stretch of an order, which knows what comes after it.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +102,11 @@ pub trait Rows: Sync {
 
     /// |x_i|^2
     fn square(&self, i: usize) -> f64;
+
+    /// Sets targets (rows, outputs) and weights to those that came with the rows into `room`; false if none did.
+    fn targets(&self, _room: &[f64], _outputs: usize, _y: &mut Vec<f64>, _weight: &mut Vec<f64>) -> bool {
+        false
+    }
 }
 
 /// Coordinates z_j = (x_j - mean_j) inverse_j; empty for x itself.
@@ -266,6 +272,7 @@ impl<T: Element> Rows for Dense<'_, T> {
 }
 
 /// Rows, targets and weights.
+#[derive(Clone, Copy)]
 pub struct Problem<'a> {
     pub rows: &'a dyn Rows,
     /// (n, outputs), row-major
@@ -296,6 +303,17 @@ impl<'a> Problem<'a> {
             return Err(Error::argument("sample_weight", "others", "finite, >= 0 and not all 0, with a finite sum"));
         }
         Ok(Problem { rows, y, outputs, weight, n, mean_weight })
+    }
+
+    /// Sets targets and weights (none if all are 1) to those of the picked rows; `room` is as `Rows::forward` left it.
+    pub fn targets(&self, pick: &Pick, room: &[f64], y: &mut Vec<f64>, weight: &mut Vec<f64>) {
+        if self.rows.targets(room, self.outputs, y, weight) {
+            return;
+        }
+        pick.gather(self.y, self.outputs, y);
+        if !self.weight.is_empty() {
+            pick.gather(self.weight, 1, weight);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! error, kernels                                     what is wrong with a request; the passes over a row
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
-//!   -> data, penalty, threads -> objective, gram      what is minimised: mean loss over rows, plus penalty
+//!   -> data, packed, penalty, threads -> objective, gram      what is minimised: mean loss over rows, plus penalty
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
 //!        -> solver, descent -> py                    the loop, and the door to Python
 //! ```
@@ -17,6 +17,7 @@ pub mod loss;
 pub mod objective;
 pub mod observe;
 pub mod optimizer;
+pub mod packed;
 pub mod penalty;
 pub mod registry;
 pub mod sampler;

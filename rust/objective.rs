@@ -16,6 +16,7 @@ const BLOCK: usize = 4096;
 const WORK: usize = 1 << 24;
 
 /// A problem, a loss and a penalty. Parameters `theta` are one vector: the coefficients (outputs, d), then the intercepts.
+#[derive(Clone, Copy)]
 pub struct Objective<'a> {
     pub problem: &'a Problem<'a>,
     pub loss: &'a dyn Loss,
@@ -147,18 +148,15 @@ impl Objective<'_> {
         scratch: &mut Scratch,
         watch: &mut Watch,
     ) -> Result<f64, Error> {
-        let Problem { rows, y, outputs, weight, .. } = *self.problem;
+        let Problem { rows, outputs, .. } = *self.problem;
         let (w, b) = theta.split_at(self.coefs());
         let mut sum = 0.0;
         let size = (BLOCK / (rows.d() + outputs)).clamp(8, 256).min(WORK / w.len().max(1)).max(1);
         for block in batch.blocks(size) {
             let Scratch { rows: room, raw, y: block_y, weight: block_weight } = scratch;
             raw.resize(block.len() * outputs, 0.0);
-            block.gather(y, outputs, block_y);
-            if !weight.is_empty() {
-                block.gather(weight, 1, block_weight);
-            }
             rows.forward(&block, w, b, raw, room);
+            self.problem.targets(&block, room, block_y, block_weight);
             sum += self.loss.block(self.set, raw, block_y, block_weight, outputs);
             watch.tick(block.len() * w.len())?;
             if let Some(grad) = grad.as_deref_mut() {

@@ -1,11 +1,12 @@
 //! Solver: the loop. Gradient of a batch, rate, step; a record, a look at the stop rules; again.
 
-use crate::data::Pick;
+use crate::data::{Pick, Problem};
 use crate::error::Error;
 use crate::history::{History, Record};
 use crate::objective::{Objective, Scratch};
 use crate::observe::{Observe, State, Watch};
 use crate::optimizer::Optimizer;
+use crate::packed::Packed;
 use crate::sampler::{Permute, Sampler, Shuffle};
 use crate::schedule::{Schedule, Time};
 use crate::stop::{Bounds, Plateau, Status};
@@ -68,7 +69,15 @@ pub fn solve(
     observe: &mut dyn Observe,
 ) -> Result<Solution, Error> {
     let (n, shuffle) = (objective.problem.n, config.shuffle);
-    let mut run = Run::start(objective, validation, config, theta, observe)?;
+    let packed = match config.batch_size {
+        Some(_) if shuffle != Shuffle::No => {
+            Packed::worth(objective.problem, config.epochs, objective.set, &mut Watch::new(observe))?
+        }
+        _ => None,
+    };
+    let visited = packed.as_ref().map(|packed| Problem { rows: packed, ..*objective.problem });
+    let of_batches = Objective { problem: visited.as_ref().unwrap_or(objective.problem), ..*objective };
+    let mut run = Run::start(objective, &of_batches, validation, config, theta, observe)?;
     let status = match run.config.batch_size {
         None => run.full_batch()?,
         Some(size) => run.batches(&mut Sampler::new(n, size, shuffle, permute))?,
@@ -79,6 +88,8 @@ pub fn solve(
 /// A run under way.
 struct Run<'a> {
     objective: &'a Objective<'a>,
+    /// The same, with rows made ready for random visits.
+    of_batches: &'a Objective<'a>,
     validation: Option<&'a Objective<'a>>,
     config: &'a mut Config,
     watch: Watch<'a>,
@@ -109,6 +120,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn start(
         objective: &'a Objective<'a>,
+        of_batches: &'a Objective<'a>,
         validation: Option<&'a Objective<'a>>,
         config: &'a mut Config,
         theta: Vec<f64>,
@@ -119,6 +131,7 @@ impl<'a> Run<'a> {
             config.epochs.saturating_mul(config.batch_size.map_or(1, |size| objective.problem.n.div_ceil(size) as u64));
         let mut run = Run {
             objective,
+            of_batches,
             validation,
             watch: Watch::new(observe),
             scratch: Scratch::default(),
@@ -280,7 +293,8 @@ impl<'a> Run<'a> {
 
     /// Sets `grad` and `loss` to those of `batch`, penalty included; returns the sum of `s_i loss_i`, and the penalty.
     fn gradient(&mut self, batch: &Pick) -> Result<(f64, f64), Error> {
-        let sum = self.objective.gradient(batch, &self.theta, &mut self.grad, &mut self.scratch, &mut self.watch)?;
+        let objective = if self.config.batch_size.is_some() { self.of_batches } else { self.objective };
+        let sum = objective.gradient(batch, &self.theta, &mut self.grad, &mut self.scratch, &mut self.watch)?;
         let penalty = self.objective.penalty(&self.theta);
         self.loss = self.objective.reduce(sum, batch.len()) + penalty;
         Ok((sum, penalty))
@@ -371,7 +385,7 @@ impl<'a> Run<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Dense, Problem};
+    use crate::data::Dense;
     use crate::loss::loss;
     use crate::observe::Alone;
     use crate::penalty::Penalty;

@@ -18,7 +18,7 @@ SHELVES = [
     {"error"},
     {"kernels", "registry", "observe"},
     {"data", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail"},
-    {"objective", "sampler", "gram"},
+    {"objective", "sampler", "gram", "packed"},
     {"solver", "descent"},
     {"py"},
 ]
