@@ -91,6 +91,9 @@ pub trait Rows: Sync {
     /// The picked rows one after the other, or where they lie; `room` is for what has to be brought together.
     fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s>;
 
+    /// What `block` answered; `room` is as that left it.
+    fn again<'s>(&'s self, pick: &'s Pick, room: &'s [f64]) -> Lines<'s>;
+
     /// Copies the picked rows, each to the beginning of `stride` numbers of `out`.
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]);
 
@@ -104,7 +107,7 @@ pub trait Rows: Sync {
     fn square(&self, i: usize) -> f64;
 
     /// Sets targets (rows, outputs) and weights to those that came with the rows into `room`; false if none did.
-    fn targets(&self, _room: &[f64], _outputs: usize, _y: &mut Vec<f64>, _weight: &mut Vec<f64>) -> bool {
+    fn targets(&self, _pick: &Pick, _room: &[f64], _y: &mut Vec<f64>, _weight: &mut Vec<f64>) -> bool {
         false
     }
 }
@@ -223,6 +226,10 @@ impl<T: Element> Rows for Dense<'_, T> {
         })
     }
 
+    fn again<'s>(&'s self, pick: &'s Pick, room: &'s [f64]) -> Lines<'s> {
+        self.lines(pick).unwrap_or(Lines::Together { values: room, stride: self.d })
+    }
+
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {
         let (n, d) = (self.n(), self.d);
         if self.by_columns {
@@ -260,8 +267,7 @@ impl<T: Element> Rows for Dense<'_, T> {
     }
 
     fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64], room: &[f64]) {
-        let lines = self.lines(pick).unwrap_or(Lines::Together { values: room, stride: self.d });
-        kernels::backward(self.set, lines, self.d, slope, grad);
+        kernels::backward(self.set, self.again(pick, room), self.d, slope, grad);
     }
 
     fn square(&self, i: usize) -> f64 {
@@ -307,7 +313,7 @@ impl<'a> Problem<'a> {
 
     /// Sets targets and weights (none if all are 1) to those of the picked rows; `room` is as `Rows::forward` left it.
     pub fn targets(&self, pick: &Pick, room: &[f64], y: &mut Vec<f64>, weight: &mut Vec<f64>) {
-        if self.rows.targets(room, self.outputs, y, weight) {
+        if self.rows.targets(pick, room, y, weight) {
             return;
         }
         pick.gather(self.y, self.outputs, y);

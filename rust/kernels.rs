@@ -149,6 +149,29 @@ pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64
     }
 }
 
+/// Steps by single rows: a line w . x + b that each row moves.
+pub struct Online<'a> {
+    pub w: &'a mut [f64],
+    /// Empty, or one.
+    pub b: &'a mut [f64],
+    /// One a row: the rate times what turns a row's gradient into a step's.
+    pub rates: &'a [f64],
+    /// Where it is not 0, rates are divided by 1 + rate times this times (|x|^2 + 1), without `b` no + 1.
+    pub implicit: f64,
+    /// The sum of all w and b after each step, or empty.
+    pub tail: &'a mut [f64],
+}
+
+/// For each row in turn, f(w . x_i + b, i) being its loss and slope: w -= rate_i slope x_i, b -= rate_i slope.
+/// Adds the losses to `sum`, one after the other.
+#[inline]
+pub fn online(set: Set, lines: Lines, steps: Online, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
+    match set {
+        Set::Naive => naive::online(lines, steps, sum, f),
+        _ => run(set, passes::ByRows { lines, steps, f, sum }),
+    }
+}
+
 /// Replaces each a_i by the second part of f(a_i, b_i), and returns the sum of the first ones.
 #[inline]
 pub fn pointwise(set: Set, a: &mut [f64], b: &[f64], f: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
@@ -278,6 +301,33 @@ mod tests {
                 let sum = pointwise(set, &mut found, &b, formula);
                 near(&[sum], &[naive::pointwise(&mut expected, &b, formula)], &format!("{set:?} {count}"));
                 assert_eq!(found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn single_rows_agree_with_their_naive_twin() {
+        let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
+        for set in Set::available() {
+            for d in (1..45).chain([64, 101]) {
+                let (values, y) = (wave(12 * (d + 3), 0.7), wave(at.len(), 0.2));
+                let together = Lines::Together { values: &values[..at.len() * (d + 3)], stride: d + 3 };
+                let apart = Lines::Apart { values: &values, at: &at, soon: &at[2..] };
+                for (lines, b, implicit, tail) in [(together, 1, 0.0, 0), (apart, 0, 2.0, d), (together, 1, 0.5, d + 1)]
+                {
+                    let rates = vec![0.1 / d as f64; at.len()];
+                    let f = |raw: f64, i: usize| ((raw - y[i]).powi(2), raw - y[i]);
+                    let steps = |kernel: &dyn Fn(Online, &mut f64)| {
+                        let (mut w, mut b, mut tail) = (wave(d, 1.3), wave(b + 1, 0.4)[1..].to_vec(), vec![1.0; tail]);
+                        let (w_, b_, tail_) = (&mut w[..], &mut b[..], &mut tail[..]);
+                        let mut sum = 0.5;
+                        kernel(Online { w: w_, b: b_, rates: &rates, implicit, tail: tail_ }, &mut sum);
+                        [w, b, tail, vec![sum]].concat()
+                    };
+                    let found = steps(&|steps, sum| online(set, lines, steps, sum, f));
+                    let expected = steps(&|steps, sum| naive::online(lines, steps, sum, f));
+                    near(&found, &expected, &format!("{set:?} {d} {b} {implicit}"));
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::kernels::{self, Set};
+use crate::kernels::{self, Lines, Online, Set};
 use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`.
@@ -31,6 +31,24 @@ pub trait Loss: Send + Sync {
         }
         sum
     }
+
+    /// Takes a step by each row in turn, and adds up `s_i loss_i`; for one output.
+    fn online(&self, set: Set, lines: Lines, told: Told, steps: Online, sum: &mut f64) {
+        let Told { y, weight } = told;
+        match weight {
+            [] => kernels::online(set, lines, steps, sum, |raw, i| (self.value(raw, y[i]), self.gradient(raw, y[i]))),
+            s => kernels::online(set, lines, steps, sum, |raw, i| {
+                (s[i] * self.value(raw, y[i]), self.gradient(raw, y[i]))
+            }),
+        }
+    }
+}
+
+/// What rows were told to be: their targets, and weights or none if all are 1.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    pub y: &'a [f64],
+    pub weight: &'a [f64],
 }
 
 /// Which targets a loss is defined for.

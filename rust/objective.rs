@@ -3,8 +3,8 @@
 
 use crate::data::{Pick, Problem, Rows};
 use crate::error::Error;
-use crate::kernels::{self, Set};
-use crate::loss::{Loss, Reduction};
+use crate::kernels::{self, Online, Set};
+use crate::loss::{Loss, Reduction, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
 use crate::threads::{each_part, parts};
@@ -26,6 +26,18 @@ pub struct Objective<'a> {
     /// For passes over many rows, at most; they change no bit.
     pub threads: usize,
     pub set: Set,
+}
+
+/// How rows are stepped by in turn, and what is kept of it.
+pub struct InTurn<'a> {
+    /// The schedule's, one a row; they become what a row's slope is multiplied with.
+    pub rates: &'a mut [f64],
+    /// As in `kernels::Online`.
+    pub implicit: f64,
+    /// The sum of iterates, or empty.
+    pub tail: &'a mut [f64],
+    /// Of `s_i loss_i`.
+    pub sum: &'a mut f64,
 }
 
 /// Room for one block of rows.
@@ -94,6 +106,22 @@ impl Objective<'_> {
         let coefs = self.coefs();
         self.penalty.add_gradient(&theta[..coefs], &mut grad[..coefs]);
         Ok(sum)
+    }
+
+    /// Steps by each of some rows in turn, for one output and no penalty.
+    pub fn online(&self, rows: &Pick, theta: &mut [f64], turn: InTurn, scratch: &mut Scratch) {
+        let InTurn { rates, implicit, tail, sum } = turn;
+        let Scratch { rows: room, y, weight, .. } = scratch;
+        let coefs = self.coefs();
+        self.problem.rows.block(rows, room);
+        self.problem.targets(rows, room, y, weight);
+        let factor = self.factor(1);
+        for (i, rate) in rates.iter_mut().enumerate() {
+            *rate *= factor * weight.get(i).copied().unwrap_or(1.0);
+        }
+        let (w, b) = theta.split_at_mut(coefs);
+        let lines = self.problem.rows.again(rows, room);
+        self.loss.online(self.set, lines, Told { y, weight }, Online { w, b, rates, implicit, tail }, sum);
     }
 
     /// The largest curvature of one row's part of the objective, for a loss of curvature `c`: c s_i (|x_i|^2 + 1).

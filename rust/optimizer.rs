@@ -18,6 +18,11 @@ pub trait Optimizer: Send {
         rate
     }
 
+    /// Whether a step is `theta -= rate grad` and nothing else.
+    fn plain(&self) -> bool {
+        false
+    }
+
     /// Where the next gradient is to be taken; `None` at the parameters themselves.
     fn look_ahead(&self) -> Option<&[f64]> {
         None
@@ -43,6 +48,10 @@ struct Sgd;
 
 impl Optimizer for Sgd {
     fn init(&mut self, _theta: &[f64]) {}
+
+    fn plain(&self) -> bool {
+        true
+    }
 
     fn step(&mut self, theta: &mut [f64], grad: &[f64], rate: f64) {
         for (theta, grad) in theta.iter_mut().zip(grad) {

@@ -6,15 +6,11 @@ use crate::error::Error;
 use crate::kernels::{self, Set, ask_for_huge_pages, prefetch};
 use crate::observe::Watch;
 
-/// Numbers of a cache line.
+/// Numbers of a cache line, and its bytes.
 const LINE: usize = 8;
-/// A cache line's worth of numbers, where one begins.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Line([f64; LINE]);
-
-/// Lines of a row at most; longer rows are as quickly visited where they lie.
-const MOST_LINES: usize = 8;
+const LINE_BYTES: usize = LINE * size_of::<f64>();
+/// Numbers of a row at most; longer rows are as quickly visited where they lie.
+const LONGEST: usize = 8 * LINE;
 /// Bytes of a copy at least (less than that stays in the cache anyway) and at most.
 const LEAST_BYTES: usize = 1 << 19;
 const MOST_BYTES: usize = 1 << 31;
@@ -25,11 +21,13 @@ const AHEAD: usize = 64;
 /// Rows that are copied between two looks at the clock.
 const BLOCK: usize = 256;
 
-/// (x | y | s | 0) row by row, s only if rows weigh differently.
+/// (x | y | s | 0) row by row, s only if rows weigh differently. No row shares a line with part of another.
 pub struct Packed {
-    lines: Vec<Line>,
-    /// Lines of a row.
-    width: usize,
+    values: Vec<f64>,
+    /// The first of them, where a line begins.
+    start: usize,
+    /// Numbers from row to row.
+    stride: usize,
     d: usize,
     outputs: usize,
     weighted: bool,
@@ -43,53 +41,58 @@ impl Packed {
     /// # Errors
     /// What `watch` answers.
     pub fn worth(problem: &Problem, visits: u64, set: Set, watch: &mut Watch) -> Result<Option<Self>, Error> {
-        let (d, outputs) = (problem.rows.d(), problem.outputs);
-        let width = (d + outputs + usize::from(!problem.weight.is_empty())).div_ceil(LINE);
-        let bytes = problem.n.saturating_mul(width * size_of::<Line>());
-        if width > MOST_LINES || visits < REPAID || !(LEAST_BYTES..=MOST_BYTES).contains(&bytes) {
-            return Ok(None);
-        }
-        Packed::new(problem, width, set, watch)
+        let bytes = problem.n.saturating_mul(Self::stride_of(problem) * size_of::<f64>());
+        let worth = visits >= REPAID && (LEAST_BYTES..=MOST_BYTES).contains(&bytes);
+        if worth && Self::stride_of(problem) <= LONGEST { Packed::new(problem, set, watch) } else { Ok(None) }
     }
 
-    fn new(problem: &Problem, width: usize, set: Set, watch: &mut Watch) -> Result<Option<Self>, Error> {
-        let (d, outputs, stride) = (problem.rows.d(), problem.outputs, width * LINE);
-        let mut lines: Vec<Line> = Vec::new();
-        if lines.try_reserve_exact(problem.n * width).is_err() {
+    /// Several rows a line, or whole lines a row.
+    fn stride_of(problem: &Problem) -> usize {
+        let numbers = problem.rows.d() + problem.outputs + usize::from(!problem.weight.is_empty());
+        if numbers <= LINE { numbers.next_power_of_two() } else { numbers.next_multiple_of(LINE) }
+    }
+
+    fn new(problem: &Problem, set: Set, watch: &mut Watch) -> Result<Option<Self>, Error> {
+        let (d, outputs, stride) = (problem.rows.d(), problem.outputs, Self::stride_of(problem));
+        let mut values: Vec<f64> = Vec::new();
+        if values.try_reserve_exact(problem.n * stride + LINE).is_err() {
             return Ok(None);
         }
-        ask_for_huge_pages(lines.spare_capacity_mut());
+        ask_for_huge_pages(values.spare_capacity_mut());
+        let start = values.as_ptr().align_offset(LINE_BYTES).min(LINE);
+        values.resize(start, 0.0);
         let mut room = vec![0.0; BLOCK * stride];
         for pick in Pick::Run(0..problem.n).blocks(BLOCK) {
-            problem.rows.fill(&pick, stride, &mut room);
+            let room = &mut room[..pick.len() * stride];
+            problem.rows.fill(&pick, stride, room);
             let Pick::Run(run) = pick else { continue };
             for (row, i) in room.chunks_exact_mut(stride).zip(run) {
                 row[d..d + outputs].copy_from_slice(&problem.y[i * outputs..][..outputs]);
                 if let Some(s) = problem.weight.get(i) {
                     row[d + outputs] = *s;
                 }
-                lines.extend(row.as_chunks::<LINE>().0.iter().map(|line| Line(*line)));
             }
-            watch.tick(BLOCK * stride)?;
+            values.extend_from_slice(room);
+            watch.tick(room.len())?;
         }
-        Ok(Some(Packed { lines, width, d, outputs, weighted: !problem.weight.is_empty(), set }))
+        let weighted = !problem.weight.is_empty();
+        Ok(Some(Packed { values, start, stride, d, outputs, weighted, set }))
     }
 
-    fn row(&self, i: usize) -> &[Line] {
-        &self.lines[i * self.width..][..self.width]
+    fn rows(&self) -> &[f64] {
+        &self.values[self.start..]
     }
 
     /// The rows `at`, one after the other.
-    fn gather<const W: usize>(&self, at: &[usize], soon: &[usize], room: &mut [f64]) {
-        let (rows, _) = self.lines.as_chunks::<W>();
-        let soon = soon.iter().map(Some).chain(std::iter::repeat(None));
-        for ((&i, soon), out) in at.iter().zip(soon).zip(room.chunks_exact_mut(W * LINE)) {
-            if let Some(&soon) = soon {
-                prefetch(&rows[soon]);
-            }
-            for (line, out) in rows[i].iter().zip(out.as_chunks_mut::<LINE>().0) {
-                *out = line.0;
-            }
+    fn gather<const S: usize>(&self, at: &[usize], soon: &[usize], room: &mut [f64]) {
+        let ((rows, _), (room, _)) = (self.rows().as_chunks::<S>(), room.as_chunks_mut::<S>());
+        let ahead = soon.len().min(at.len());
+        for ((out, &i), &soon) in room.iter_mut().zip(at).zip(soon) {
+            prefetch(&rows[soon]);
+            *out = rows[i];
+        }
+        for (out, &i) in room.iter_mut().zip(at).skip(ahead) {
+            *out = rows[i];
         }
     }
 }
@@ -100,37 +103,42 @@ impl Rows for Packed {
     }
 
     fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s> {
-        let stride = self.width * LINE;
-        room.resize(pick.len() * stride, 0.0);
-        match pick {
+        let stride = self.stride;
+        let (order, stretch) = match pick {
             Pick::Run(run) => {
-                for (row, out) in run.clone().map(|i| self.row(i)).zip(room.chunks_exact_mut(stride)) {
-                    for (line, out) in row.iter().zip(out.as_chunks_mut::<LINE>().0) {
-                        *out = line.0;
-                    }
-                }
+                return Lines::Together { values: &self.rows()[run.start * stride..run.end * stride], stride };
             }
-            Pick::At { order, stretch } => {
-                let (at, soon) = (&order[stretch.clone()], order.get(stretch.start + AHEAD..).unwrap_or(&[]));
-                match self.width {
-                    1 => self.gather::<1>(at, soon, room),
-                    2 => self.gather::<2>(at, soon, room),
-                    3 => self.gather::<3>(at, soon, room),
-                    4 => self.gather::<4>(at, soon, room),
-                    5 => self.gather::<5>(at, soon, room),
-                    6 => self.gather::<6>(at, soon, room),
-                    7 => self.gather::<7>(at, soon, room),
-                    _ => self.gather::<8>(at, soon, room),
-                }
-            }
+            Pick::At { order, stretch } => (order, stretch),
+        };
+        room.resize(pick.len() * stride, 0.0);
+        let (at, soon) = (&order[stretch.clone()], order.get(stretch.start + AHEAD..).unwrap_or(&[]));
+        match stride {
+            2 => self.gather::<2>(at, soon, room),
+            4 => self.gather::<4>(at, soon, room),
+            8 => self.gather::<8>(at, soon, room),
+            16 => self.gather::<16>(at, soon, room),
+            24 => self.gather::<24>(at, soon, room),
+            32 => self.gather::<32>(at, soon, room),
+            40 => self.gather::<40>(at, soon, room),
+            48 => self.gather::<48>(at, soon, room),
+            56 => self.gather::<56>(at, soon, room),
+            _ => self.gather::<64>(at, soon, room),
         }
         Lines::Together { values: room, stride }
     }
 
+    fn again<'s>(&'s self, pick: &'s Pick, room: &'s [f64]) -> Lines<'s> {
+        let values = match pick {
+            Pick::Run(run) => &self.rows()[run.start * self.stride..run.end * self.stride],
+            Pick::At { .. } => room,
+        };
+        Lines::Together { values, stride: self.stride }
+    }
+
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {
         let mut room = Vec::new();
-        self.block(pick, &mut room);
-        for (row, out) in room.chunks_exact(self.width * LINE).zip(out.chunks_mut(stride)) {
+        let Lines::Together { values, .. } = self.block(pick, &mut room) else { return };
+        for (row, out) in values.chunks_exact(self.stride).zip(out.chunks_mut(stride)) {
             out[..self.d].copy_from_slice(&row[..self.d]);
         }
     }
@@ -139,17 +147,17 @@ impl Rows for Packed {
         kernels::forward(self.set, self.block(pick, room), self.d, w, b, raw);
     }
 
-    fn backward(&self, _pick: &Pick, slope: &[f64], grad: &mut [f64], room: &[f64]) {
-        let lines = Lines::Together { values: room, stride: self.width * LINE };
-        kernels::backward(self.set, lines, self.d, slope, grad);
+    fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64], room: &[f64]) {
+        kernels::backward(self.set, self.again(pick, room), self.d, slope, grad);
     }
 
-    fn targets(&self, room: &[f64], outputs: usize, y: &mut Vec<f64>, weight: &mut Vec<f64>) -> bool {
-        let rows = room.chunks_exact(self.width * LINE);
+    fn targets(&self, pick: &Pick, room: &[f64], y: &mut Vec<f64>, weight: &mut Vec<f64>) -> bool {
+        let Lines::Together { values, stride } = self.again(pick, room) else { return false };
+        let rows = values.chunks_exact(stride);
         y.clear();
-        match outputs {
+        match self.outputs {
             1 => y.extend(rows.clone().map(|row| row[self.d])),
-            _ => rows.clone().for_each(|row| y.extend_from_slice(&row[self.d..][..outputs])),
+            outputs => rows.clone().for_each(|row| y.extend_from_slice(&row[self.d..][..outputs])),
         }
         weight.clear();
         if self.weighted {
@@ -159,8 +167,7 @@ impl Rows for Packed {
     }
 
     fn square(&self, i: usize) -> f64 {
-        let row = self.row(i).iter().flat_map(|line| line.0);
-        row.take(self.d).map(|x| x * x).sum()
+        self.rows()[i * self.stride..][..self.d].iter().map(|x| x * x).sum()
     }
 }
 
@@ -182,9 +189,9 @@ mod tests {
             let rows = Dense::new(&x, d).unwrap();
             for weight in [&[][..], &s] {
                 let problem = Problem::new(&rows, n, &y, outputs, weight).unwrap();
-                let (mut alone, width) = (Alone, (d + outputs + 1).div_ceil(LINE));
+                let mut alone = Alone;
                 let set = kernels::set().unwrap();
-                let packed = Packed::new(&problem, width, set, &mut Watch::new(&mut alone)).unwrap().unwrap();
+                let packed = Packed::new(&problem, set, &mut Watch::new(&mut alone)).unwrap().unwrap();
                 let second = Problem { rows: &packed, ..problem };
                 for pick in [Pick::Run(5..70), Pick::At { order: &order, stretch: 40..133 }] {
                     let of = |problem: &Problem| {

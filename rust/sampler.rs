@@ -17,26 +17,25 @@ pub enum Shuffle {
 /// Fills the buffer with a uniform permutation of 0..n.
 pub type Permute<'a> = dyn FnMut(&mut Vec<usize>) -> Result<(), Error> + Send + 'a;
 
-/// The batches of each epoch.
+/// The order of each epoch.
 pub struct Sampler<'a, 'p> {
     n: usize,
-    size: usize,
     shuffle: Shuffle,
     order: Vec<usize>,
     permute: &'a mut Permute<'p>,
 }
 
 impl<'a, 'p> Sampler<'a, 'p> {
-    /// Batches of `size` of `n` rows; `permute` is asked for just the permutations that are used.
-    pub fn new(n: usize, size: usize, shuffle: Shuffle, permute: &'a mut Permute<'p>) -> Self {
-        Sampler { n, size, shuffle, order: Vec::new(), permute }
+    /// Orders of `n` rows; `permute` is asked for just the permutations that are used.
+    pub fn new(n: usize, shuffle: Shuffle, permute: &'a mut Permute<'p>) -> Self {
+        Sampler { n, shuffle, order: Vec::new(), permute }
     }
 
-    /// The next epoch's batches in order; the last may be short.
+    /// The next epoch's order; its batches are the blocks of `size`, the last of which may be short.
     ///
     /// # Errors
     /// If no permutation could be drawn, or what was drawn is none of n rows.
-    pub fn epoch(&mut self) -> Result<impl Iterator<Item = Pick<'_>>, Error> {
+    pub fn epoch(&mut self) -> Result<Pick<'_>, Error> {
         let draw = match self.shuffle {
             Shuffle::No => false,
             Shuffle::Once => self.order.is_empty(),
@@ -48,8 +47,7 @@ impl<'a, 'p> Sampler<'a, 'p> {
                 return Err(Error::argument("rng", "something else", "a generator whose permutation(n) permutes 0..n"));
             }
         }
-        let all = if self.shuffle == Shuffle::No { Pick::Run(0..self.n) } else { Pick::at(&self.order) };
-        Ok(all.blocks(self.size))
+        Ok(if self.shuffle == Shuffle::No { Pick::Run(0..self.n) } else { Pick::at(&self.order) })
     }
 }
 
@@ -65,12 +63,12 @@ mod tests {
             order.extend((0..5).map(|i| (2 * i + draws) % 5));
             Ok(())
         };
-        let mut sampler = Sampler::new(5, 2, shuffle, &mut permute);
+        let mut sampler = Sampler::new(5, shuffle, &mut permute);
         let mut seen = Vec::new();
         for _ in 0..count {
             let (index, mut row) = ([0.0, 1.0, 2.0, 3.0, 4.0], Vec::new());
             let mut batches: Vec<Vec<usize>> = Vec::new();
-            for batch in sampler.epoch().unwrap() {
+            for batch in sampler.epoch().unwrap().blocks(2) {
                 batch.gather(&index, 1, &mut row);
                 batches.push(row.iter().map(|&i| i as usize).collect());
             }
@@ -98,7 +96,7 @@ mod tests {
                 order.clone_from(&drawn);
                 Ok(())
             };
-            let mut sampler = Sampler::new(2, 1, Shuffle::EveryEpoch, &mut permute);
+            let mut sampler = Sampler::new(2, Shuffle::EveryEpoch, &mut permute);
             assert_eq!(sampler.epoch().is_ok(), accepted, "{drawn:?}");
         }
     }

@@ -3,7 +3,7 @@
 use crate::data::{Pick, Problem};
 use crate::error::Error;
 use crate::history::{History, Record};
-use crate::objective::{Objective, Scratch};
+use crate::objective::{InTurn, Objective, Scratch};
 use crate::observe::{Observe, State, Watch};
 use crate::optimizer::Optimizer;
 use crate::packed::Packed;
@@ -11,6 +11,9 @@ use crate::sampler::{Permute, Sampler, Shuffle};
 use crate::schedule::{Schedule, Time};
 use crate::stop::{Bounds, Plateau, Status};
 use crate::tail::Tail;
+
+/// Rows that are stepped by in one pass: few enough that memory for later ones comes in meanwhile.
+const IN_TURN: usize = 16;
 
 /// How to run.
 pub struct Config {
@@ -80,7 +83,7 @@ pub fn solve(
     let mut run = Run::start(objective, &of_batches, validation, config, theta, observe)?;
     let status = match run.config.batch_size {
         None => run.full_batch()?,
-        Some(size) => run.batches(&mut Sampler::new(n, size, shuffle, permute))?,
+        Some(size) => run.batches(size, &mut Sampler::new(n, shuffle, permute))?,
     };
     run.end(status)
 }
@@ -99,6 +102,8 @@ struct Run<'a> {
     due: u64,
     stride: u64,
     theta: Vec<f64>,
+    /// Where theta was before the latest rows in turn.
+    before: Vec<f64>,
     grad: Vec<f64>,
     /// The loss that came with `grad`.
     loss: f64,
@@ -138,6 +143,7 @@ impl<'a> Run<'a> {
             history: History::default(),
             due: 0,
             stride: 1,
+            before: theta.clone(),
             grad: vec![0.0; theta.len()],
             loss: 0.0,
             grad_norm: 0.0,
@@ -215,30 +221,42 @@ impl<'a> Run<'a> {
     }
 
     /// Many steps an epoch, each along the gradient of a few rows.
-    fn batches(&mut self, sampler: &mut Sampler) -> Result<Status, Error> {
+    fn batches(&mut self, size: usize, sampler: &mut Sampler) -> Result<Status, Error> {
         let n = self.objective.problem.n;
+        let by_rows = size == 1 && self.can_step_by_rows();
         let mut plateau = self.plateau();
         if !self.bounds.hold(self.loss) {
             return Ok(Status::Diverged);
         }
         while self.epochs < self.config.epochs {
             let (mut seen, mut sum, mut penalty) = (0, 0.0, 0.0);
-            for batch in sampler.epoch()? {
+            let order = sampler.epoch()?;
+            while seen < n {
+                let unseen = if by_rows { self.rows_nobody_sees(n - seen) } else { 0 };
+                if unseen > 0 && self.step_by_rows(&order.part(seen..seen + unseen), &mut sum)? {
+                    seen += unseen;
+                    continue;
+                }
+                let batch = order.part(seen..(seen + size).min(n));
                 let (batch_sum, batch_penalty) = self.gradient(&batch)?;
                 if !self.loss.is_finite() {
                     self.measure();
                     return Ok(Status::Diverged);
                 }
                 seen += batch.len();
-                sum += batch_sum;
                 penalty += batch.len() as f64 * batch_penalty;
                 let wanted = self.config.record.wants_step(self.steps + 1);
                 if wanted || seen == n {
                     self.measure();
                 }
-                self.step(batch.first());
+                if by_rows {
+                    self.step_by_rows(&batch, &mut sum)?;
+                } else {
+                    sum += batch_sum;
+                    self.step(batch.first());
+                    self.tail.add(&self.theta);
+                }
                 self.epochs += u64::from(seen == n);
-                self.tail.add(&self.theta);
                 if wanted {
                     let (shown, val_loss) = (self.exact_or(self.loss)?, self.validate()?);
                     self.report(shown, val_loss, true, false)?;
@@ -260,6 +278,47 @@ impl<'a> Run<'a> {
             }
         }
         Ok(Status::MaxEpochs)
+    }
+
+    /// Whether single rows can be stepped by in one pass, row after row.
+    fn can_step_by_rows(&self) -> bool {
+        let Objective { problem, penalty, .. } = self.objective;
+        problem.outputs == 1 && penalty.l1 == 0.0 && penalty.l2 == 0.0 && self.config.optimizer.plain()
+    }
+
+    /// How many of the next rows, `left` in this epoch, can go by unmeasured and unrecorded.
+    fn rows_nobody_sees(&self, left: usize) -> usize {
+        let until_record = match self.config.record {
+            Record::Steps(every) => every - 1 - self.steps % every,
+            _ => u64::MAX,
+        };
+        IN_TURN.min(left - 1).min(usize::try_from(until_record).unwrap_or(usize::MAX))
+    }
+
+    /// A step by each of a few rows in turn, losses added to `sum`. Where one of these isn't finite `false`, and where
+    /// there are several, nothing has changed.
+    fn step_by_rows(&mut self, rows: &Pick, sum: &mut f64) -> Result<bool, Error> {
+        let Config { schedule, lr, implicit, .. } = &mut *self.config;
+        let (count, before) = (rows.len(), *sum);
+        self.before.copy_from_slice(&self.theta);
+        let mut rates = [0.0; IN_TURN];
+        for (i, rate) in rates[..count].iter_mut().enumerate() {
+            let k = self.steps + i as u64 + 1;
+            *rate = schedule.rate(*lr, Time { k, finished: self.epochs, last: self.last });
+        }
+        let rate = rates[count - 1];
+        let tail = self.tail.make_room(count as u64);
+        let turn = InTurn { rates: &mut rates[..count], implicit: implicit.unwrap_or(0.0), tail, sum };
+        self.of_batches.online(rows, &mut self.theta, turn, &mut self.scratch);
+        if !sum.is_finite() && count > 1 {
+            self.theta.copy_from_slice(&self.before);
+            *sum = before;
+            return Ok(false);
+        }
+        self.steps += count as u64;
+        self.rate = rate;
+        self.watch.tick(2 * count * self.theta.len())?;
+        Ok(true)
     }
 
     /// The last record, unless it is made already, and the objective where the run ends.

@@ -24,6 +24,12 @@ impl Tail {
         self.running.1 += 1;
     }
 
+    /// Room for the sum of `count` iterates that somebody else adds; empty if nothing is kept.
+    pub fn make_room(&mut self, count: u64) -> &mut [f64] {
+        self.running.1 += count;
+        &mut self.running.0
+    }
+
     /// The iterates so far were an epoch's.
     pub fn end_epoch(&mut self) {
         let size = self.running.0.len();

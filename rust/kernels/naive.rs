@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::Lines;
+use super::{Lines, Online};
 
 /// The rows one by one.
 fn each(lines: Lines<'_>, d: usize) -> impl Iterator<Item = &[f64]> {
@@ -49,6 +49,26 @@ pub fn centre(
             range[j] = if z.abs() > range[j] { z.abs() } else { range[j] };
         }
         out[i * stride + d..i * stride + d.next_multiple_of(8)].fill(0.0);
+    }
+}
+
+pub fn online(lines: Lines, steps: Online, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
+    let Online { w, b, rates, implicit, tail } = steps;
+    for (i, (x, rate)) in each(lines, w.len()).zip(rates).enumerate() {
+        let raw: f64 = x.iter().zip(&*w).map(|(x, w)| x * w).sum();
+        let (loss, slope) = f(raw + b.iter().sum::<f64>(), i);
+        let square: f64 = x.iter().map(|x| x * x).sum::<f64>() + b.len() as f64;
+        let step = rate / (1.0 + rate * implicit * square) * slope;
+        for (w, x) in w.iter_mut().zip(x) {
+            *w -= step * x;
+        }
+        for b in b.iter_mut() {
+            *b -= step;
+        }
+        for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&*b)) {
+            *tail += theta;
+        }
+        *sum += loss;
     }
 }
 

@@ -2,7 +2,7 @@
 //! instructions.
 
 use super::lanes::{LANES, Lanes};
-use super::{Lines, Work, prefetch};
+use super::{Lines, Online, Work, prefetch};
 
 /// Rows that go through memory together, so that w is loaded once for all of them.
 const TOGETHER: usize = 4;
@@ -315,6 +315,126 @@ fn few_back<V: Lanes, const D: usize>(values: &[f64], stride: usize, slope: &[f6
     for j in 0..D {
         grad[j] += sums[0][j] + sums[1][j];
     }
+}
+
+pub(super) struct ByRows<'a, F> {
+    pub lines: Lines<'a>,
+    pub steps: Online<'a>,
+    pub f: F,
+    pub sum: &'a mut f64,
+}
+
+impl<F: Fn(f64, usize) -> (f64, f64)> Work for ByRows<'_, F> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        match self.steps.w.len().div_ceil(LANES) {
+            1 => self.few::<V, 1>(),
+            2 => self.few::<V, 2>(),
+            3 => self.few::<V, 3>(),
+            4 => self.few::<V, 4>(),
+            _ => self.many::<V>(),
+        }
+    }
+}
+
+impl<F: Fn(f64, usize) -> (f64, f64)> ByRows<'_, F> {
+    /// With w in registers: C lanes, the last of which need not be full.
+    #[inline(always)]
+    fn few<V: Lanes, const C: usize>(self) {
+        let ByRows { lines, steps, f, sum } = self;
+        let Online { w, b, rates, implicit, tail } = steps;
+        let d = w.len();
+        let walk = Walk::new(lines, d);
+        let (mut theta, mut tails) = (padded::<V, C>(w), padded::<V, C>(&tail[..tail.len().min(d)]));
+        let mut bias = b.first().copied().unwrap_or(0.0);
+        let mut bias_tail = tail.get(d).copied().unwrap_or(0.0);
+        for (i, rate) in rates.iter().enumerate().take(walk.count) {
+            walk.ask(i);
+            let x = padded::<V, C>(walk.row(i));
+            let mut product = V::zero();
+            for (x, theta) in x.iter().zip(theta) {
+                product = product.add_product(*x, theta);
+            }
+            let (loss, slope) = f(product.total() + bias, i);
+            let mut step = rate * slope;
+            if implicit != 0.0 {
+                let mut square = V::zero();
+                for x in x {
+                    square = square.add_product(x, x);
+                }
+                step /= 1.0 + rate * implicit * (square.total() + b.len() as f64);
+            }
+            for c in 0..C {
+                theta[c] = theta[c].add_product(V::splat(-step), x[c]);
+            }
+            if !b.is_empty() {
+                bias -= step;
+            }
+            if !tail.is_empty() {
+                for c in 0..C {
+                    tails[c] = tails[c].add(theta[c]);
+                }
+                bias_tail += bias;
+            }
+            *sum += loss;
+        }
+        unpadded(theta, w);
+        if !tail.is_empty() {
+            unpadded(tails, &mut tail[..d]);
+        }
+        b.iter_mut().for_each(|b| *b = bias);
+        tail.iter_mut().skip(d).for_each(|tail| *tail = bias_tail);
+    }
+
+    /// With w in memory.
+    #[inline(always)]
+    fn many<V: Lanes>(self) {
+        let ByRows { lines, steps, f, sum } = self;
+        let Online { w, b, rates, implicit, tail } = steps;
+        let walk = Walk::new(lines, w.len());
+        for (i, rate) in rates.iter().enumerate().take(walk.count) {
+            walk.ask(i);
+            let x = walk.row(i);
+            let [product] = dots::<V, 1>([x], w);
+            let (loss, slope) = f(product + b.iter().sum::<f64>(), i);
+            let mut step = rate * slope;
+            if implicit != 0.0 {
+                let [square] = dots::<V, 1>([x], x);
+                step /= 1.0 + rate * implicit * (square + b.len() as f64);
+            }
+            for (w, x) in w.iter_mut().zip(x) {
+                *w = V::add_one(*w, -step, *x);
+            }
+            b.iter_mut().for_each(|b| *b -= step);
+            for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&*b)) {
+                *tail += theta;
+            }
+            *sum += loss;
+        }
+    }
+}
+
+/// At most C lanes of numbers, and zeros.
+#[inline(always)]
+fn padded<V: Lanes, const C: usize>(values: &[f64]) -> [V; C] {
+    let (mut lanes, (whole, rest)) = ([V::zero(); C], values.as_chunks::<LANES>());
+    for (c, lanes) in lanes.iter_mut().enumerate() {
+        if let Some(whole) = whole.get(c) {
+            *lanes = V::load(whole);
+        } else if c == whole.len() {
+            *lanes = V::load_part(rest);
+        }
+    }
+    lanes
+}
+
+#[inline(always)]
+fn unpadded<V: Lanes, const C: usize>(lanes: [V; C], values: &mut [f64]) {
+    let mut all = [[0.0; LANES]; C];
+    for c in 0..C {
+        lanes[c].store(&mut all[c]);
+    }
+    values.copy_from_slice(&all.as_flattened()[..values.len()]);
 }
 
 pub(super) struct Pointwise<'a, F> {
