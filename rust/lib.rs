@@ -5,7 +5,7 @@
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
 //!   -> data, packed, penalty, threads -> objective, gram      what is minimised: mean loss over rows, plus penalty
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
-//!        -> solver, descent -> py                    the loop, and the door to Python
+//!        -> solver, descent, permute -> py           the loop, NumPy's permutations, and the door to Python
 //! ```
 pub mod data;
 pub mod descent;
@@ -19,6 +19,7 @@ pub mod observe;
 pub mod optimizer;
 pub mod packed;
 pub mod penalty;
+pub mod permute;
 pub mod registry;
 pub mod sampler;
 pub mod schedule;

@@ -24,8 +24,9 @@ use crate::objective::{Objective, Scratch, predictions};
 use crate::observe::{Observe, Reached, State, Watch};
 use crate::optimizer::{OPTIMIZERS, Use, optimizer};
 use crate::penalty::Penalty;
+use crate::permute::{Pcg64, with_permutations};
 use crate::registry::{self, Parameter, Part};
-use crate::sampler::Shuffle;
+use crate::sampler::{Permute, Shuffle};
 use crate::schedule::{SCHEDULES, schedule};
 use crate::solver::{Config, Solution, solve as solve_in_rust};
 
@@ -332,7 +333,11 @@ fn solve<'py>(
     let penalty = Penalty { l1, l2, scale };
     let fit_intercept = config.getattr("fit_intercept")?.extract()?;
     let threads = config.getattr("threads")?.extract()?;
-    let rng: Py<PyAny> = config.getattr("rng")?.unbind();
+    let rng = &config.getattr("rng")?;
+    // a callback may look at the generator, so it is left where NumPy would leave it after every epoch
+    let draws = run.batch_size.is_some() && run.shuffle != Shuffle::No && observe.is_none();
+    let mut pcg64 = if draws { pcg64(rng)? } else { None };
+    let permutations = if run.shuffle == Shuffle::Once { 1 } else { run.epochs };
     let failure = Failure::default();
     let validation = config.getattr("validation")?;
     let validation = if validation.is_none() { None } else { Some(Arrays::new(&validation)?) };
@@ -343,12 +348,25 @@ fn solve<'py>(
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
         let d = problem.rows.d();
         let mut run_with = |validation: Option<&Objective>| {
-            let solution = released(py, &failure, || {
-                let mut permute = |order: &mut Vec<usize>| failure.hold(permutation(&rng, objective.problem.n, order));
-                let mut outside =
-                    Outside { callback: observe.as_ref(), progress: progress.as_ref(), failure: &failure, d };
-                solve_in_rust(&objective, validation, &mut run, theta.clone(), &mut permute, &mut outside)
-            })?;
+            let mut outside = Outside { callback: observe.as_ref(), progress: progress.as_ref(), failure: &failure, d };
+            let mut work = |permute: &mut Permute| {
+                solve_in_rust(&objective, validation, &mut run, theta.clone(), permute, &mut outside)
+            };
+            let solution = match &mut pcg64 {
+                Some(drawn) => {
+                    let solution = released(py, &failure, || {
+                        with_permutations(drawn, objective.problem.n, permutations, threads > 1, work)
+                    });
+                    leave_at(rng, drawn)?;
+                    solution?
+                }
+                None => {
+                    let rng = rng.clone().unbind();
+                    let mut permute =
+                        |order: &mut Vec<usize>| failure.hold(permutation(&rng, objective.problem.n, order));
+                    released(py, &failure, || work(&mut permute))?
+                }
+            };
             answer(py, solution, problem.outputs, d)
         };
         match &validation {
@@ -407,6 +425,37 @@ fn permutation(rng: &Py<PyAny>, n: usize, order: &mut Vec<usize>) -> PyResult<()
         order.extend(drawn.as_slice()?.iter().map(|&i| i as usize));
         Ok(())
     })
+}
+
+/// The state of NumPy's own Generator over PCG64; None of all others.
+fn pcg64(rng: &Bound<PyAny>) -> PyResult<Option<Pcg64>> {
+    if rng.get_type().name()? != "Generator" || rng.get_type().module()? != "numpy.random._generator" {
+        return Ok(None);
+    }
+    let held = rng.getattr("bit_generator")?.getattr("state")?;
+    if held.get_item("bit_generator")?.extract::<&str>()? != "PCG64" {
+        return Ok(None);
+    }
+    let inner = held.get_item("state")?;
+    Ok(Some(Pcg64 {
+        state: inner.get_item("state")?.extract()?,
+        increment: inner.get_item("inc")?.extract()?,
+        half: held.get_item("uinteger")?.extract()?,
+        spare: held.get_item("has_uint32")?.extract::<u32>()? != 0,
+    }))
+}
+
+/// Puts NumPy's generator where the permutations that were used would have left it.
+fn leave_at(rng: &Bound<PyAny>, drawn: &Pcg64) -> PyResult<()> {
+    let py = rng.py();
+    let (held, inner) = (PyDict::new(py), PyDict::new(py));
+    inner.set_item("state", drawn.state)?;
+    inner.set_item("inc", drawn.increment)?;
+    held.set_item("bit_generator", "PCG64")?;
+    held.set_item("state", inner)?;
+    held.set_item("has_uint32", u32::from(drawn.spare))?;
+    held.set_item("uinteger", drawn.half)?;
+    rng.getattr("bit_generator")?.setattr("state", held)
 }
 
 fn shuffle(value: &Bound<PyAny>) -> PyResult<Shuffle> {

@@ -434,3 +434,30 @@ def test_reprs_say_what_one_wants_to_know():
     comparison = repr(fastgd.compare(X, Y, lr=0.05, epochs=5))
     assert "largest difference" in comparison
     assert "times as long" in comparison
+
+
+@pytest.mark.parametrize("shuffle", [True, "once"])
+@pytest.mark.parametrize("n", [7, 1000, 70_000])
+@pytest.mark.parametrize("drawn_before", [0, 1, 2])
+def test_the_generator_is_left_where_numpy_would_leave_it(n, shuffle, drawn_before):
+    x = np.random.default_rng(1).standard_normal(n)
+    for make in (np.random.PCG64, np.random.MT19937, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64):
+        ours, numpys = (np.random.Generator(make(5)) for _ in range(2))
+        for rng in (ours, numpys):
+            rng.permutation(drawn_before * 3)
+        for epochs in (1, 3):
+            found = fastgd.fit(x, 2 * x, lr=0.001, epochs=epochs, batch_size=100, rng=ours, shuffle=shuffle, record=None)
+            for _ in range(epochs if shuffle is True and n > 100 else n > 100):
+                numpys.permutation(n)
+            assert found.n_epochs == epochs
+            np.testing.assert_equal(ours.bit_generator.state, numpys.bit_generator.state)
+
+
+def test_a_run_that_ends_early_draws_no_more():
+    x = np.random.default_rng(1).standard_normal(70_000)
+    ours, numpys = np.random.default_rng(5), np.random.default_rng(5)
+    with pytest.warns(fastgd.DivergenceWarning):
+        found = fastgd.fit(x, x, lr=1e3, epochs=9, batch_size=7, rng=ours)
+    for _ in range(max(found.n_epochs, 1)):
+        numpys.permutation(len(x))
+    assert ours.bit_generator.state == numpys.bit_generator.state

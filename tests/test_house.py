@@ -19,7 +19,7 @@ SHELVES = [
     {"kernels", "registry", "observe"},
     {"data", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail"},
     {"objective", "sampler", "gram", "packed"},
-    {"solver", "descent"},
+    {"solver", "descent", "permute"},
     {"py"},
 ]
 SHELF = {room: level for level, rooms in enumerate(SHELVES) for room in rooms}
