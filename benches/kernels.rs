@@ -16,7 +16,7 @@ fn sets() -> Vec<&'static str> {
 }
 
 fn set(name: &str) -> Set {
-    Set::available().find(|set| set.name() == name).unwrap_or(Set::Baseline)
+    Set::available().find(|set| set.name() == name).unwrap_or(Set::BASELINE)
 }
 
 fn wave(count: usize) -> Vec<f64> {

@@ -317,6 +317,7 @@ impl<'a> Problem<'a> {
             return;
         }
         pick.gather(self.y, self.outputs, y);
+        weight.clear(); // of another problem, perhaps
         if !self.weight.is_empty() {
             pick.gather(self.weight, 1, weight);
         }

@@ -20,6 +20,17 @@ impl Error {
     }
 }
 
+/// So many zeros, if there is memory for them.
+///
+/// # Errors
+/// `Error::Memory` if there is none.
+pub fn zeros(count: usize, what: &'static str) -> Result<Vec<f64>, Error> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).map_err(|_| Error::Memory { what, bytes: count.saturating_mul(8) })?;
+    values.resize(count, 0.0);
+    Ok(values)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

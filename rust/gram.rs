@@ -2,11 +2,13 @@
 //! rows. Block by block, each about its own mean; blocks and parts are merged by Chan, Golub and LeVeque,
 //! "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances" (1979), so an offset costs no digits.
 
+use std::ops::Range;
+
 use crate::data::{Pick, Problem};
-use crate::error::Error;
+use crate::error::{Error, zeros};
 use crate::kernels::{self, Set};
 use crate::observe::Watch;
-use crate::threads::each_part;
+use crate::threads::{each_part, parts};
 
 /// Numbers of a block: it is read several times, and should stay in the first-level cache.
 const BLOCK: usize = 2048;
@@ -26,55 +28,58 @@ pub struct Moments {
 }
 
 impl Moments {
-    fn none(origin: Vec<f64>, size: usize) -> Self {
-        let p = origin.len();
-        Moments { weight: 0.0, origin, mean: vec![0.0; p], products: vec![0.0; size], range: vec![0.0; p] }
+    fn none(origin: &[f64], size: usize) -> Result<Self, Error> {
+        let (p, products) = (origin.len(), zeros(size, "products of columns")?);
+        Ok(Moments { weight: 0.0, origin: origin.to_vec(), mean: vec![0.0; p], products, range: vec![0.0; p] })
     }
 
-    /// Adds `by a a^T`, or its diagonal.
-    fn add(&mut self, by: f64, a: &[f64]) {
+    /// Adds a b^T, or its diagonal.
+    fn add(&mut self, a: &[f64], b: &[f64]) {
         let p = self.mean.len();
         if self.products.len() == p {
-            for (product, a) in self.products.iter_mut().zip(a) {
-                *product += by * a * a;
+            for ((product, a), b) in self.products.iter_mut().zip(a).zip(b) {
+                *product += a * b;
             }
             return;
         }
         for (j, row) in self.products.chunks_exact_mut(p).enumerate() {
-            let a_j = by * a[j];
-            for (product, a) in row[j..].iter_mut().zip(&a[j..]) {
-                *product += a_j * a;
+            for (product, b) in row[j..].iter_mut().zip(&b[j..]) {
+                *product += a[j] * b;
             }
         }
     }
 
-    /// Takes in rows of this weight and mean, whose own products are in `self` already.
-    fn meet(&mut self, weight: f64, mean: &[f64], room: &mut [f64]) {
-        let both = self.weight + weight;
-        if weight == 0.0 || both == 0.0 {
+    /// Moves the mean to that of rows of this `weight` and `mean` as well, whose products are in `self` already.
+    fn take_in(&mut self, weight: f64, mean: &[f64]) {
+        if weight == 0.0 {
             return;
         }
-        for ((apart, mean), mine) in room.iter_mut().zip(mean).zip(&mut self.mean) {
-            *apart = mean - *mine;
-            *mine = if self.weight == 0.0 { *mean } else { *mine + *apart * (weight / both) };
-        }
+        let share = weight / (self.weight + weight);
+        let apart: Vec<f64> = mean.iter().zip(&self.mean).map(|(theirs, mine)| theirs - mine).collect();
         if self.weight > 0.0 {
-            self.add(self.weight / both * weight, room);
+            let weighted: Vec<f64> = apart.iter().map(|apart| self.weight * share * apart).collect();
+            self.add(&weighted, &apart);
         }
-        self.weight = both;
+        for (mine, apart) in self.mean.iter_mut().zip(&apart) {
+            *mine += share * apart;
+        }
+        self.weight += weight;
     }
 
     /// The moments of both together.
-    fn merge(&mut self, other: &Moments, room: &mut [f64]) {
+    fn merge(&mut self, other: &Moments) {
         for (mine, theirs) in self.products.iter_mut().zip(&other.products) {
             *mine += theirs;
         }
         for (mine, theirs) in self.range.iter_mut().zip(&other.range) {
             *mine = mine.max(*theirs);
         }
-        self.meet(other.weight, &other.mean, room);
+        self.take_in(other.weight, &other.mean);
     }
 }
+
+/// Share of a column's squares that the distance of its mean may take, before the part is summed again about its mean.
+const FAR: f64 = 0.99;
 
 /// The moments of the columns (x | y) of a problem; `cross` asks for the products of different columns too.
 ///
@@ -84,54 +89,73 @@ pub fn moments(problem: &Problem, cross: bool, set: Set, threads: usize, watch: 
     let columns = problem.rows.d() + problem.outputs;
     let p = columns.next_multiple_of(8); // whole lanes; what is over stays 0
     let size = if cross { p.saturating_mul(p) } else { p };
-    let memory = |_| Error::Memory { what: "products of columns", bytes: size.saturating_mul(8) };
-    Vec::<f64>::new().try_reserve_exact(size.saturating_mul(2)).map_err(memory)?;
-    let first = problem.weight.iter().position(|&s| s > 0.0).unwrap_or(0);
+    // a row of no less than the mean weight: another may be an outlier that hardly counts
+    let first = problem.weight.iter().position(|&s| s >= problem.mean_weight).unwrap_or(0);
     let mut block = Block::new(p);
     block.load(problem, set, &Pick::Run(first..first + 1));
     let origin = block.z;
-
     let each = if cross { p * p / 2 } else { 4 * p };
-    let parts = each_part(problem.n, each, threads, watch, |part, watch| {
-        let mut block = Block::new(p);
-        let rows = (BLOCK / p).clamp(32, 256);
-        // about the mean of the part's first rows; to the last bit where a column is constant
-        block.away.copy_from_slice(&origin);
-        block.load(problem, set, &Pick::Run(part.start..part.end.min(part.start + rows)));
-        let weight = block.weight();
-        if weight > 0.0 {
-            block.away.iter_mut().zip(&block.sums).for_each(|(away, sum)| *away += sum / weight);
-        }
-        let mut part_sum = Moments::none(origin.clone(), size);
-        let mut weight = 0.0;
-        block.sums.fill(0.0);
-        block.range.fill(0.0);
-        for pick in Pick::Run(part).blocks(rows) {
-            block.load(problem, set, &pick);
-            match cross {
-                true => kernels::products(set, &block.z, p, &block.s, &mut part_sum.products),
-                false => squares(&block.z, &block.s, &mut part_sum.products),
-            }
-            weight += block.weight();
-            watch.tick(pick.len() * each)?;
-        }
-        if weight > 0.0 {
-            part_sum.add(-1.0 / weight, &block.sums);
-        }
-        let Block { mut away, sums, range, .. } = block;
-        for j in 0..p {
-            away[j] -= origin[j];
-            part_sum.range[j] = range[j] + away[j].abs();
-            away[j] += if weight > 0.0 { sums[j] / weight } else { 0.0 };
-        }
-        part_sum.meet(weight, &away, &mut vec![0.0; p]);
-        Ok(part_sum)
+    // at most a quarter as many products as there are numbers in the rows
+    let parts = each_part(parts(problem.n, 4 * p), each, threads, watch, |part, watch| {
+        of_part(problem, part, &origin, size, set, watch)
     })?;
-    let (mut all, mut room) = (Moments::none(origin, size), vec![0.0; p]);
+    let mut all = Moments::none(&origin, size)?;
     for part in &parts {
-        all.merge(part, &mut room);
+        all.merge(part);
+        watch.tick(size)?;
     }
     Ok(cut(all, columns, cross))
+}
+
+/// The moments of some rows, summed about the mean of the first of them; once more where that was too far from the mean.
+fn of_part(
+    problem: &Problem,
+    part: Range<usize>,
+    origin: &[f64],
+    size: usize,
+    set: Set,
+    watch: &mut Watch,
+) -> Result<Moments, Error> {
+    let p = origin.len();
+    let rows = (BLOCK / p).clamp(32, 256);
+    let mut block = Block::new(p);
+    block.away.copy_from_slice(origin); // to the last bit where a column is constant
+    block.load(problem, set, &Pick::Run(part.start..part.end.min(part.start + rows)));
+    block.move_to_mean(block.weight());
+    let mut sum = Moments::none(origin, size)?;
+    for again in [true, false] {
+        let mut weight = 0.0;
+        sum.products.fill(0.0);
+        for pick in Pick::Run(part.clone()).blocks(rows) {
+            block.load(problem, set, &pick);
+            match size > p {
+                true => kernels::products(set, &block.z, p, &block.s, &mut sum.products),
+                false => squares(&block.z, &block.s, &mut sum.products),
+            }
+            weight += block.weight();
+            watch.tick(pick.len() * size / 2)?;
+        }
+        if weight == 0.0 {
+            sum.products.fill(0.0);
+            return Ok(sum);
+        }
+        let left = block.sums.clone();
+        let mean: Vec<f64> = left.iter().map(|left| left / weight).collect();
+        let square = |j: usize| sum.products[if size > p { j * p + j } else { j }];
+        if again && (0..p).any(|j| left[j] * mean[j] > FAR * square(j)) {
+            block.move_to_mean(weight);
+            continue;
+        }
+        for (j, range) in sum.range.iter_mut().enumerate() {
+            *range = block.range[j] + (block.away[j] - origin[j]).abs();
+        }
+        // what was summed about `away` is moved to the mean
+        sum.add(&left.iter().map(|left| -left).collect::<Vec<_>>(), &mean);
+        let from_origin: Vec<f64> = (0..p).map(|j| block.away[j] - origin[j] + mean[j]).collect();
+        sum.take_in(weight, &from_origin);
+        break;
+    }
+    Ok(sum)
 }
 
 /// Some rows (x | y | 0), `away` taken off them.
@@ -152,7 +176,15 @@ impl Block {
         Block { z: Vec::new(), s: Vec::new(), away: zero(), sums: zero(), range: zero(), room: Vec::new(), rows: 0 }
     }
 
-    /// The weight of the rows.
+    /// Moves `away` to the mean of the rows so far, of this weight, and forgets them.
+    fn move_to_mean(&mut self, weight: f64) {
+        for ((away, sum), range) in self.away.iter_mut().zip(&mut self.sums).zip(&mut self.range) {
+            *away += if weight > 0.0 { *sum / weight } else { 0.0 };
+            (*sum, *range) = (0.0, 0.0);
+        }
+    }
+
+    /// The weight of the latest rows.
     fn weight(&self) -> f64 {
         if self.s.is_empty() { self.rows as f64 } else { self.s.iter().sum() }
     }
@@ -232,7 +264,7 @@ mod tests {
                 let found = moments(&problem, true, set, threads, &mut watch).unwrap();
                 assert_eq!(found.weight, total);
                 for j in 0..p {
-                    let first = usize::from(!weight.is_empty());
+                    let first = if weight.is_empty() { 0 } else { 2 };
                     let away = found.mean[j] + from(first, j) - mean[j];
                     assert!(away.abs() <= 1e-12, "{j} {away}");
                     for k in j..p {

@@ -38,44 +38,52 @@ pub enum Lines<'a> {
     Apart { values: &'a [f64], at: &'a [usize], soon: &'a [usize] },
 }
 
-/// Which instructions the kernels use.
+/// Which instructions the kernels use: one that this machine has, as there is no other way to come by a `Set`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
-    /// One row at a time, summed in order.
+pub struct Set(Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
     Naive,
-    /// What every processor of the architecture has.
     Baseline,
     Avx2,
     Avx512,
 }
 
-/// Every set there is, and what it is called.
-const SETS: &[(Set, &str)] =
-    &[(Set::Naive, "naive"), (Set::Baseline, "baseline"), (Set::Avx2, "avx2"), (Set::Avx512, "avx512")];
+/// Every kind there is, and what it is called.
+const KINDS: &[(Kind, &str)] =
+    &[(Kind::Naive, "naive"), (Kind::Baseline, "baseline"), (Kind::Avx2, "avx2"), (Kind::Avx512, "avx512")];
 
 impl Set {
+    /// One row at a time, summed in order.
+    pub const NAIVE: Set = Set(Kind::Naive);
+    /// What every processor of the architecture has.
+    pub const BASELINE: Set = Set(Kind::Baseline);
+
     /// The name that users see.
     pub fn name(self) -> &'static str {
-        SETS.iter().find(|(set, _)| *set == self).map_or("", |(_, name)| name)
-    }
-
-    fn there(self) -> bool {
-        match self {
-            Set::Naive | Set::Baseline => true,
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => {
-                Set::Avx2.there() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            Set::Avx2 | Set::Avx512 => false,
-        }
+        KINDS.iter().find(|(kind, _)| *kind == self.0).map_or("", |(_, name)| name)
     }
 
     /// Those that this machine has, the best last.
     pub fn available() -> impl Iterator<Item = Set> {
-        SETS.iter().map(|(set, _)| *set).filter(|set| set.there())
+        KINDS.iter().filter(|(kind, _)| kind.there()).map(|(kind, _)| Set(*kind))
+    }
+}
+
+impl Kind {
+    fn there(self) -> bool {
+        match self {
+            Kind::Naive | Kind::Baseline => true,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => {
+                Kind::Avx2.there() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Kind::Avx2 | Kind::Avx512 => false,
+        }
     }
 }
 
@@ -90,7 +98,7 @@ pub fn set() -> Result<Set, Error> {
 
 fn named(asked: Option<&std::ffi::OsStr>) -> Result<Set, Error> {
     let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
-        return Ok(Set::available().last().unwrap_or(Set::Baseline));
+        return Ok(Set::available().last().unwrap_or(Set::BASELINE));
     };
     Set::available().find(|set| asked == set.name()).ok_or_else(|| {
         let names: Vec<&str> = Set::available().map(Set::name).collect();
@@ -106,16 +114,16 @@ trait Work {
 #[inline]
 #[allow(unsafe_code, reason = "functions for other instruction sets are unsafe to call")]
 fn run<K: Work>(set: Set, work: K) {
-    match set {
-        Set::Naive | Set::Baseline => work.run::<lanes::Plain>(),
+    match set.0 {
+        Kind::Naive | Kind::Baseline => work.run::<lanes::Plain>(),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a `Set` comes from `Set::available`, so the processor has these instructions.
-        Set::Avx2 => unsafe { avx2(work) },
+        // SAFETY: there is a `Set` of this kind only where the processor was asked (`Set::available`).
+        Kind::Avx2 => unsafe { avx2(work) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Set::Avx512 => unsafe { avx512(work) },
+        Kind::Avx512 => unsafe { avx512(work) },
         #[cfg(not(target_arch = "x86_64"))]
-        Set::Avx2 | Set::Avx512 => work.run::<lanes::Plain>(),
+        Kind::Avx2 | Kind::Avx512 => work.run::<lanes::Plain>(),
     }
 }
 
@@ -135,7 +143,7 @@ fn avx512<K: Work>(work: K) {
 #[inline]
 pub fn forward(set: Set, lines: Lines, d: usize, w: &[f64], b: &[f64], raw: &mut [f64]) {
     match set {
-        Set::Naive => naive::forward(lines, d, w, b, raw),
+        Set::NAIVE => naive::forward(lines, d, w, b, raw),
         _ => run(set, passes::Forward { lines, d, w, b, raw }),
     }
 }
@@ -144,7 +152,7 @@ pub fn forward(set: Set, lines: Lines, d: usize, w: &[f64], b: &[f64], raw: &mut
 #[inline]
 pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64]) {
     match set {
-        Set::Naive => naive::backward(lines, d, slope, grad),
+        Set::NAIVE => naive::backward(lines, d, slope, grad),
         _ => run(set, passes::Backward { lines, d, slope, grad }),
     }
 }
@@ -167,17 +175,17 @@ pub struct Online<'a> {
 #[inline]
 pub fn online(set: Set, lines: Lines, steps: Online, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
     match set {
-        Set::Naive => naive::online(lines, steps, sum, f),
+        Set::NAIVE => naive::online(lines, steps, sum, f),
         _ => run(set, passes::ByRows { lines, steps, f, sum }),
     }
 }
 
-/// Replaces each a_i by the second part of f(a_i, b_i), and returns the sum of the first ones.
+/// Replaces each a_i by the second part of f(a_i, b_i, i), and returns the sum of the first ones.
 #[inline]
-pub fn pointwise(set: Set, a: &mut [f64], b: &[f64], f: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
+pub fn pointwise(set: Set, a: &mut [f64], b: &[f64], f: impl Fn(f64, f64, usize) -> (f64, f64)) -> f64 {
     let mut sum = 0.0;
     match set {
-        Set::Naive => sum = naive::pointwise(a, b, f),
+        Set::NAIVE => sum = naive::pointwise(a, b, f),
         _ => run(set, passes::Pointwise { a, b, f, sum: &mut sum }),
     }
     sum
@@ -185,17 +193,12 @@ pub fn pointwise(set: Set, a: &mut [f64], b: &[f64], f: impl Fn(f64, f64) -> (f6
 
 /// The sum of some numbers.
 pub fn sum(set: Set, values: &[f64]) -> f64 {
-    let (lanes, rest) = values.as_chunks::<{ lanes::LANES }>();
-    if set == Set::Naive || lanes.is_empty() {
-        return values.iter().sum();
+    let mut sum = 0.0;
+    match set {
+        Set::NAIVE => sum = values.iter().sum(),
+        _ => run(set, passes::Sum { values, sum: &mut sum }),
     }
-    let mut sums = [0.0; lanes::LANES];
-    for values in lanes {
-        for (sum, value) in sums.iter_mut().zip(values) {
-            *sum += value;
-        }
-    }
-    sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
+    sum
 }
 
 /// out_ij = x_ij - away_j, every `stride` numbers, and zeros from d to the next multiple of 8;
@@ -213,7 +216,7 @@ pub fn centre(
     range: &mut [f64],
 ) {
     match set {
-        Set::Naive => naive::centre(lines, d, away, s, out, stride, sums, range),
+        Set::NAIVE => naive::centre(lines, d, away, s, out, stride, sums, range),
         _ => run(set, passes::Centre { lines, d, away, s, out, stride, sums, range }),
     }
 }
@@ -222,7 +225,7 @@ pub fn centre(
 /// d is a multiple of 8.
 pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
     match set {
-        Set::Naive => naive::products(rows, d, s, products),
+        Set::NAIVE => naive::products(rows, d, s, products),
         _ => run(set, passes::Products { rows, d, s, products }),
     }
 }
@@ -296,7 +299,7 @@ mod tests {
             for count in 0..40 {
                 let (a, b) = (wave(count, 0.7), wave(count, 0.3));
                 near(&[sum(set, &a)], &[a.iter().sum()], &format!("{set:?} {count}"));
-                let formula = |a: f64, b: f64| (a * b + 1.0, if a > b { a - b } else { 0.5 * a });
+                let formula = |a: f64, b: f64, i: usize| (a * b + i as f64, if a > b { a - b } else { 0.5 * a });
                 let (mut found, mut expected) = (a.clone(), a);
                 let sum = pointwise(set, &mut found, &b, formula);
                 near(&[sum], &[naive::pointwise(&mut expected, &b, formula)], &format!("{set:?} {count}"));
@@ -335,7 +338,7 @@ mod tests {
     #[test]
     fn a_set_is_named_or_refused() {
         assert_eq!(named(None).ok(), Set::available().last());
-        assert_eq!(named(Some("naive".as_ref())).ok(), Some(Set::Naive));
+        assert_eq!(named(Some("naive".as_ref())).ok(), Some(Set::NAIVE));
         let told = named(Some("sse9".as_ref())).unwrap_err().to_string();
         assert!(told.starts_with("FASTGD_KERNEL must be one of naive, baseline"), "{told}");
     }

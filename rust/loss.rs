@@ -19,17 +19,17 @@ pub trait Loss: Send + Sync {
     /// `raw` and `y` are (m, outputs), `weight` is (m) or empty for all ones. Compiled once a loss and instruction set, with
     /// its formula inlined.
     fn block(&self, set: Set, raw: &mut [f64], y: &[f64], weight: &[f64], outputs: usize) -> f64 {
-        if weight.is_empty() {
-            return kernels::pointwise(set, raw, y, |raw, y| (self.value(raw, y), self.gradient(raw, y)));
-        }
-        let mut sum = 0.0;
-        for ((raw, y), &s) in raw.chunks_exact_mut(outputs).zip(y.chunks_exact(outputs)).zip(weight) {
-            for (raw, &y) in raw.iter_mut().zip(y) {
-                sum += s * self.value(*raw, y);
-                *raw = s * self.gradient(*raw, y);
+        match weight {
+            [] => kernels::pointwise(set, raw, y, |raw, y, _| (self.value(raw, y), self.gradient(raw, y))),
+            s if outputs == 1 => {
+                let s = &s[..raw.len()];
+                kernels::pointwise(set, raw, y, |raw, y, i| (s[i] * self.value(raw, y), s[i] * self.gradient(raw, y)))
             }
+            s => kernels::pointwise(set, raw, y, |raw, y, i| {
+                let s = s[i / outputs];
+                (s * self.value(raw, y), s * self.gradient(raw, y))
+            }),
         }
-        sum
     }
 
     /// Takes a step by each row in turn, and adds up `s_i loss_i`; for one output.
@@ -319,7 +319,7 @@ mod tests {
             for (weight, outputs) in [(vec![], 1), (vec![1.0, 0.0, 2.5, 0.5, 3.0, 1.5], 1), (vec![0.5, 2.0, 0.0], 2)] {
                 let s = |i: usize| weight.get(i / outputs).copied().unwrap_or(1.0);
                 let mut slopes = raw.clone();
-                let sum = loss.block(Set::Baseline, &mut slopes, &y, &weight, outputs);
+                let sum = loss.block(Set::BASELINE, &mut slopes, &y, &weight, outputs);
                 let expected: f64 = (0..raw.len()).map(|i| s(i) * loss.value(raw[i], y[i])).sum();
                 assert!((sum - expected).abs() <= 1e-14 * expected.abs(), "{name}");
                 for i in 0..raw.len() {

@@ -2,7 +2,7 @@
 //! `sum_i s_i loss(x_i . w + b, y_i) / sum_i s_i + l1 |w|_1 + l2/2 |w|^2`
 
 use crate::data::{Pick, Problem, Rows};
-use crate::error::Error;
+use crate::error::{Error, zeros};
 use crate::kernels::{self, Online, Set};
 use crate::loss::{Loss, Reduction, Told};
 use crate::observe::Watch;
@@ -147,12 +147,14 @@ impl Objective<'_> {
         scratch: &mut Scratch,
         watch: &mut Watch,
     ) -> Result<f64, Error> {
-        if parts(batch.len()).nth(1).is_none() {
+        let outputs = self.problem.outputs;
+        let parts = parts(batch.len(), 4 * outputs); // so that their gradients are small beside their rows
+        if parts.clone().nth(1).is_none() {
             return self.part(batch, theta, grad, scratch, watch);
         }
         let each = 2 * self.coefs();
-        let sums = each_part(batch.len(), each, self.threads, watch, |part, watch| {
-            let mut own = vec![0.0; if grad.is_some() { theta.len() } else { 0 }];
+        let sums = each_part(parts, each, self.threads, watch, |part, watch| {
+            let mut own = zeros(if grad.is_some() { theta.len() } else { 0 }, "the gradient of a part")?;
             let grad = grad.is_some().then_some(&mut own[..]);
             let sum = self.part(&batch.part(part), theta, grad, &mut Scratch::default(), watch)?;
             Ok((sum, own))
@@ -179,7 +181,7 @@ impl Objective<'_> {
         let Problem { rows, outputs, .. } = *self.problem;
         let (w, b) = theta.split_at(self.coefs());
         let mut sum = 0.0;
-        let size = (BLOCK / (rows.d() + outputs)).clamp(8, 256).min(WORK / w.len().max(1)).max(1);
+        let size = block_size(rows.d(), outputs);
         for block in batch.blocks(size) {
             let Scratch { rows: room, raw, y: block_y, weight: block_weight } = scratch;
             raw.resize(block.len() * outputs, 0.0);
@@ -207,31 +209,19 @@ impl Objective<'_> {
 ///
 /// # Errors
 /// What `watch` answers, and lack of memory.
-pub fn predictions(
-    rows: &dyn Rows,
-    n: usize,
-    w: &[f64],
-    b: &[f64],
-    threads: usize,
-    watch: &mut Watch,
-) -> Result<Vec<f64>, Error> {
-    let outputs = b.len();
-    let memory = |_| Error::Memory { what: "predictions", bytes: n.saturating_mul(8 * outputs) };
-    let mut all = Vec::new();
-    all.try_reserve_exact(n.saturating_mul(outputs)).map_err(memory)?;
-    let parts = each_part(n, w.len(), threads, watch, |part, watch| {
-        let (mut raw, mut room) = (vec![0.0; part.len() * outputs], Vec::new());
-        let size = (BLOCK / rows.d()).clamp(8, 256);
-        for (block, raw) in Pick::Run(part).blocks(size).zip(raw.chunks_mut(size * outputs)) {
-            rows.forward(&block, w, b, raw, &mut room);
-            watch.tick(block.len() * w.len())?;
-        }
-        Ok(raw)
-    })?;
-    for raw in parts {
-        all.extend_from_slice(&raw);
+pub fn predictions(rows: &dyn Rows, n: usize, w: &[f64], b: &[f64], watch: &mut Watch) -> Result<Vec<f64>, Error> {
+    let (mut all, mut room) = (zeros(n.saturating_mul(b.len()), "predictions")?, Vec::new());
+    let size = block_size(rows.d(), b.len());
+    for (block, raw) in Pick::Run(0..n).blocks(size).zip(all.chunks_mut(size * b.len())) {
+        rows.forward(&block, w, b, raw, &mut room);
+        watch.tick(block.len() * w.len())?;
     }
     Ok(all)
+}
+
+/// Rows of a block.
+fn block_size(d: usize, outputs: usize) -> usize {
+    (BLOCK / (d + outputs)).clamp(8, 256).min(WORK / (d * outputs).max(1)).max(1)
 }
 
 #[cfg(test)]
@@ -263,7 +253,7 @@ mod tests {
                 penalty: Penalty { l1: 0.0, l2: 0.7, scale: &[] },
                 fit_intercept: true,
                 threads: 1,
-                set: Set::Baseline,
+                set: Set::BASELINE,
             };
             for batch in [objective.all(), Pick::at(&[7, 2, 2])] {
                 let mut grad = [9.0; 8];

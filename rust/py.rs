@@ -33,12 +33,10 @@ use crate::solver::{Config, Solution, solve as solve_in_rust};
 /// fastgd's engine. Called by `fastgd`, which checks what comes in; not meant to be called directly.
 #[pymodule]
 mod _core {
-    use pyo3::prelude::*;
-
-    use super::{kernels, raise};
-
     #[pymodule_export]
-    use super::{choose, gradient_descent, loss_and_gradient, losses, moments, optimizers, predict, schedules, solve};
+    use super::{
+        choose, gradient_descent, kernel, loss_and_gradient, losses, moments, optimizers, predict, schedules, solve,
+    };
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the names are Python's")]
@@ -48,12 +46,6 @@ mod _core {
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the names are Python's")]
     const release: bool = !cfg!(debug_assertions);
-
-    /// A kernel that the machine has not got is refused at once.
-    #[pymodule_init]
-    fn init(module: &Bound<PyModule>) -> PyResult<()> {
-        module.add("kernel", kernels::set().map_err(raise)?.name())
-    }
 }
 
 /// Parameters as they were given.
@@ -197,7 +189,7 @@ fn dense<'a, T: Element + numpy::Element>(
 
 /// X w + b: (n, K) from X (n, d) seen in the coordinates of `frame`, `coef` (K, d) and `intercept` (K,).
 #[pyfunction]
-#[pyo3(signature = (X, frame, coef, intercept, threads))]
+#[pyo3(signature = (X, frame, coef, intercept))]
 #[allow(non_snake_case, reason = "the rows' name")]
 fn predict<'py>(
     py: Python<'py>,
@@ -205,7 +197,6 @@ fn predict<'py>(
     frame: &Bound<'py, PyAny>,
     coef: PyReadonlyArray2<'py, f64>,
     intercept: PyReadonlyArray1<'py, f64>,
-    threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let (w, b) = (coef.as_slice()?, intercept.as_slice()?);
     Table::new(X)?.with(Coordinates::new(frame)?.standard(), |rows, n| {
@@ -215,10 +206,16 @@ fn predict<'py>(
         let failure = Failure::default();
         let raw = released(py, &failure, || {
             let mut outside = Outside { callback: None, progress: None, failure: &failure, d: 1 };
-            predictions(rows, n, w, b, threads, &mut Watch::new(&mut outside))
+            predictions(rows, n, w, b, &mut Watch::new(&mut outside))
         })?;
         Ok(shaped2(n, b.len(), raw)?.into_pyarray(py))
     })
+}
+
+/// The set of kernels in use.
+#[pyfunction]
+fn kernel() -> PyResult<&'static str> {
+    Ok(kernels::set().map_err(raise)?.name())
 }
 
 /// (weight, (p,), (p,), (p, p) or (p,), (p,))
@@ -499,7 +496,7 @@ fn loss_and_gradient<'py>(
             reduction: facts.reduction,
             penalty,
             fit_intercept: true,
-            threads: 1,
+            threads: config.getattr("threads")?.extract()?,
             set,
         };
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;

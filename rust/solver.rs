@@ -462,7 +462,7 @@ mod tests {
             penalty: Penalty::default(),
             fit_intercept: false,
             threads: 1,
-            set: crate::kernels::Set::Baseline,
+            set: crate::kernels::Set::BASELINE,
         };
         let mut config = Config {
             optimizer: optimizer("sgd", &[]).unwrap().0,

@@ -14,25 +14,26 @@ const MOST: usize = 64;
 /// Multiplications that are worth a second thread.
 const WORTH: usize = 1 << 21;
 
-/// `n` rows in parts; how many depends on nothing else.
-pub fn parts(n: usize) -> impl Iterator<Item = Range<usize>> + Clone {
-    let size = LEAST.max(n.div_ceil(MOST));
+/// `n` rows in parts of at least `least` each; how many there are depends on nothing else.
+pub fn parts(n: usize, least: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+    let size = LEAST.max(least).max(n.div_ceil(MOST));
     (0..n).step_by(size).map(move |from| from..(from + size).min(n))
 }
 
-/// What `work` answers for each part of `n` rows, in their order, by at most `threads` threads; `each` is the number of
+/// What `work` answers for each of `parts`, in their order, by at most `threads` threads; `each` is the number of
 /// multiplications that a row takes.
 ///
 /// # Errors
 /// The first that `work` answers, or what the observer behind `watch` does.
 pub fn each_part<T: Send>(
-    n: usize,
+    parts: impl Iterator<Item = Range<usize>>,
     each: usize,
     threads: usize,
     watch: &mut Watch,
     work: impl Fn(Range<usize>, &mut Watch) -> Result<T, Error> + Sync,
 ) -> Result<Vec<T>, Error> {
-    let parts: Vec<Range<usize>> = parts(n).collect();
+    let parts: Vec<Range<usize>> = parts.collect();
+    let n = parts.last().map_or(0, |part| part.end);
     let threads = threads.min(parts.len()).min(n.saturating_mul(each) / WORTH).max(1);
     let (next, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let take = |watch: &mut Watch| -> Result<Vec<(usize, T)>, Error> {
@@ -86,8 +87,9 @@ mod tests {
 
     #[test]
     fn parts_cover_every_row_once() {
+        assert_eq!(parts(10_000, 6000).collect::<Vec<_>>(), [0..6000, 6000..10_000]);
         for n in [1, LEAST, LEAST + 1, 1_000_003] {
-            let parts: Vec<_> = parts(n).collect();
+            let parts: Vec<_> = parts(n, 1).collect();
             assert!(parts.len() <= MOST && parts[0].start == 0 && parts[parts.len() - 1].end == n);
             assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
         }
@@ -98,9 +100,9 @@ mod tests {
         let (mut alone, n) = (Alone, 100_000);
         let mut watch = Watch::new(&mut alone);
         for threads in [1, 2, 5, 100] {
-            let sums = each_part(n, 1000, threads, &mut watch, |part, _| Ok(part.sum::<usize>())).unwrap();
-            assert_eq!(sums, parts(n).map(|part| part.sum::<usize>()).collect::<Vec<_>>());
-            let failed = each_part(n, 1000, threads, &mut watch, |part, _| match part.start {
+            let sums = each_part(parts(n, 1), 1000, threads, &mut watch, |part, _| Ok(part.sum::<usize>())).unwrap();
+            assert_eq!(sums, parts(n, 1).map(|part| part.sum::<usize>()).collect::<Vec<_>>());
+            let failed = each_part(parts(n, 1), 1000, threads, &mut watch, |part, _| match part.start {
                 0 => Ok(()),
                 _ => Err(Error::Interrupted),
             });

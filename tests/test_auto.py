@@ -410,7 +410,9 @@ def test_statistics_add_up_whatever_the_offset():
     centred = np.hstack([X, y]) - np.hstack([X, y]).mean(axis=0)
     added = statistics_of(X[:2000], y[:2000], None) + statistics_of(X[2000:], y[2000:], None)
     for found in (statistics_of(X, y, None), added):
-        np.testing.assert_allclose(found.factor.T @ found.factor, centred.T @ centred, rtol=1e-11, atol=1e-7)
+        np.testing.assert_allclose(
+            (found.factor * found.unit).T @ (found.factor * found.unit), centred.T @ centred, rtol=1e-11, atol=1e-7
+        )
     with pytest.raises(ValueError, match="other must have 4 columns, got 3"):
         added + statistics_of(X[:, 1:].copy(), y, None)
 

@@ -446,7 +446,9 @@ def test_the_generator_is_left_where_numpy_would_leave_it(n, shuffle, drawn_befo
         for rng in (ours, numpys):
             rng.permutation(drawn_before * 3)
         for epochs in (1, 3):
-            found = fastgd.fit(x, 2 * x, lr=0.001, epochs=epochs, batch_size=100, rng=ours, shuffle=shuffle, record=None)
+            found = fastgd.fit(
+                x, 2 * x, lr=0.001, epochs=epochs, batch_size=100, rng=ours, shuffle=shuffle, record=None
+            )
             for _ in range(epochs if shuffle is True and n > 100 else n > 100):
                 numpys.permutation(n)
             assert found.n_epochs == epochs

@@ -219,3 +219,13 @@ def test_descents_agree(gradient, x0, options, optimizer, schedule):
     np.testing.assert_allclose(one.x, other.x, rtol=1e-9, atol=1e-12)
     if "fun" in options:
         np.testing.assert_allclose(one.fun, other.fun, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7, 1])
+def test_validation_rows_have_no_weights(batch_size):
+    X, y = make_problem("mse")
+    options = {"sample_weight": np.arange(len(y)) + 1.0, "X_val": X[:5], "y_val": y[:5], "batch_size": batch_size}
+    found = fastgd.compare(X, y, lr=0.01, epochs=3, rng=0, **options)
+    assert found.max_difference < 1e-12
+    raw = X[:5] @ found.result.coef + found.result.intercept
+    np.testing.assert_allclose(min(found.result.history.val_loss), np.mean((raw - y[:5]) ** 2))

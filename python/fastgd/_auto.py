@@ -12,7 +12,16 @@ import numpy as np
 
 from fastgd import _core, _door
 from fastgd._door import Array
-from fastgd._request import Config, Problem, check_use, check_validation, make_loss, make_start, make_threads
+from fastgd._request import (
+    Config,
+    Problem,
+    check_use,
+    check_validation,
+    facts_of,
+    make_loss,
+    make_start,
+    make_threads,
+)
 from fastgd._standard import Frame, standard
 from fastgd._statistics import Moments, Statistics
 from fastgd.insight import EXACT, curvature
@@ -108,7 +117,7 @@ def make_plan(
         drawn = np.random.default_rng()
 
     loss = make_loss(loss, problem.y)
-    facts = _core.losses()[loss[0]]
+    facts = facts_of(loss[0])
     schedule = _core.choose("schedule", *_door.choice(schedule, "schedule"))
     numbers = lr, epochs
     automatic, endless = (_is_auto(value) for value in numbers)
@@ -159,7 +168,7 @@ def make_plan(
         most_records=_RECORDS if endless else None,
         tail_average=_tail(average, batch_size, automatic=automatic, validated=validation is not None),
         validation=validation,
-        threads=make_threads(threads),
+        threads=make_threads(threads, problem.X.size),
         rng=drawn,
     )
     # The start comes last: it may draw, and a request that is refused draws nothing.
@@ -204,7 +213,7 @@ def _tail(average: Any, batch_size: int | None, *, automatic: bool, validated: b
 
 def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, automatic: bool, endless: bool) -> Plan:
     """The problem in the coordinates that the engine iterates on, and the rate that these ask for."""
-    facts = _core.losses()[config.loss[0]]
+    facts = facts_of(config.loss[0])
     n, d = problem.X.shape
     weight = n if problem.sample_weight is None else problem.sample_weight.sum()
     whole = (facts["curvature"] or 1.0) * (weight if facts["reduction"] == "sum" else 1.0)  # per mean row
@@ -212,14 +221,17 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     ridge = config.l2 / whole
     statistics = Statistics.of(problem, threads=threads) if engine == "gram" else None
     exact = automatic and d <= EXACT
-    moments = Moments.of(problem, cross=exact, threads=threads) if not statistics and (standardize or exact) else None
+    moments = None
+    if statistics is None and (standardize or exact):  # of y's columns one will do
+        one = problem if problem.y.shape[1] == 1 else replace(problem, y=problem.y[:, :1].copy())
+        moments = Moments.of(one, cross=exact, threads=threads)
     columns = statistics or moments
     frame, iterated, work_config, condition = None, problem, config, None
     if standardize:
         assert columns is not None
-        frame = standard(columns.origin[:d], columns.mean[:d], columns.spread[:d], ridge, centre=centre)
+        frame = standard(columns.at[:d], columns.spread[:d], ridge, centre=centre)
         if config.certificate and centre:  # a mean far from 0 costs digits
-            frame = replace(frame, shift=(columns.origin + columns.mean)[d:])
+            frame = replace(frame, shift=columns.at[d:])
         iterated = replace(problem, y=problem.y - frame.shift, frame=frame)
         coef, intercept = frame.into(config.coef, config.intercept)
         held_out = config.validation
@@ -252,7 +264,7 @@ def _sufficient(
     scale = np.ones(d) if config.penalty_scale is None else config.penalty_scale
     validation = config.validation
     if validation is not None:
-        facts = _core.losses()[config.loss[0]]
+        facts = facts_of(config.loss[0])
         of_row = np.sqrt(facts["curvature"] / 2 / (len(validation.X) if facts["reduction"] == "mean" else 1.0))
         ones = np.ones((len(validation.X), extra))
         held_out = of_row * np.hstack([validation.rows(), ones])
@@ -293,7 +305,7 @@ def rate(problem: Problem, config: Config, moments: Moments | None, whole: float
     of about 2 to spare (Needell, Srebro and Ward, "Stochastic Gradient Descent, Weighted Sampling, and the Randomized
     Kaczmarz algorithm", 2016); implicit steps on single rows 1 / (tr + 2 L).
     """
-    facts, B = _core.losses()[config.loss[0]], config.batch_size
+    facts, B = facts_of(config.loss[0]), config.batch_size
     with np.errstate(all="ignore"):
         largest, squares = curvature(problem, moments, config.threads, intercept=config.fit_intercept)
     trace = float(squares.sum()) + config.fit_intercept
@@ -301,7 +313,7 @@ def rate(problem: Problem, config: Config, moments: Moments | None, whole: float
     if B is not None and facts["reduction"] == "sum":
         c = whole / len(problem.X) * B  # of as many rows as make a step
     scale = np.ones(1) if config.penalty_scale is None else config.penalty_scale
-    of_penalty = config.l2 * float(scale.max()) ** 2
+    of_penalty = config.l2 and config.l2 * float(scale.max()) * float(scale.max())
     if B is None:
         bend = c * largest
     elif config.implicit is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from fastgd import _core, _door
 from fastgd._door import Array, Rows
 from fastgd._parts import loss_and_gradient
-from fastgd._request import make_loss, make_problem
+from fastgd._request import facts_of, make_loss, make_problem
 from fastgd._standard import Frame
 from fastgd.history import History
 from fastgd.result import FitResult
@@ -65,7 +65,7 @@ def closed_form(
     """
     problem = make_problem(X, y, sample_weight)
     name, _ = make_loss(loss, problem.y)
-    facts = _core.losses()[name]
+    facts = facts_of(name)
     if not facts["squared"]:
         squared = ", ".join(f"'{name}'" for name, row in _core.losses().items() if row["squared"])
         raise ValueError(f"loss must be a squared one ({squared}) for a closed form, got '{name}'")

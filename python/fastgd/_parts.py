@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastgd import _core, _door
 from fastgd._door import Array
-from fastgd._request import make_loss, make_problem
+from fastgd._request import make_loss, make_problem, make_threads
 
 
 def losses() -> dict[str, dict[str, float]]:
@@ -133,6 +133,7 @@ def loss_and_gradient(
         l2=_door.non_negative(l2, "l2"),
         coef=np.ascontiguousarray(w),
         intercept=np.ascontiguousarray(np.broadcast_to(b, (outputs,))),
+        threads=make_threads(None, problem.X.size),
     )
     value, grad_coef, grad_intercept = _core.loss_and_gradient(problem, request)
     grad_coef += l1 * np.sign(w)

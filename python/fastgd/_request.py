@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -94,6 +95,17 @@ Progress = Callable[[int, float], None]
 Solve = Callable[[Problem, Config, Observe | None, Progress | None], Solution]
 
 
+@functools.cache
+def facts_of(loss: str) -> dict[str, Any]:
+    """The row of a loss in the engine's table."""
+    return _core.losses()[loss]
+
+
+@functools.cache
+def _use_of(optimizer: str) -> str:
+    return str(_core.optimizers()[optimizer]["use"])
+
+
 def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
     """The arrays, checked."""
     rows = _door.rows(X)
@@ -110,7 +122,7 @@ def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
 def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:
     """The loss with all its parameters, once `y` is admissible for it."""
     called, parameters = _core.choose("loss", *_door.choice(loss, "loss"))
-    targets = _core.losses()[called]["targets"]
+    targets = facts_of(called)["targets"]
     if targets != "real":
         good = y >= 0 if targets == "non-negative" else np.isin(y, targets)
         if not good.all():
@@ -139,7 +151,7 @@ def check_validation(problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, 
 
 def check_use(optimizer: str, loss: str, batch_size: int | None, n: int) -> float | None:
     """Refuse a rule that is not made for such batches or such a loss; the loss's curvature if the rule needs it."""
-    use, facts = _core.optimizers()[optimizer]["use"], _core.losses()[loss]
+    use, facts = _use_of(optimizer), facts_of(loss)
     if use == "full batch" and batch_size is not None:
         raise ValueError(f"batch_size must be None for optimizer '{optimizer}', which takes all rows, got {batch_size}")
     if use != "single rows":
@@ -151,14 +163,20 @@ def check_use(optimizer: str, loss: str, batch_size: int | None, n: int) -> floa
     return float(facts["curvature"])
 
 
-def make_threads(threads: Any) -> int:
-    """How many threads a pass over many rows may take.
+#: numbers of X from which a second thread is worth asking for
+_MANY = 1 << 16
+
+
+def make_threads(threads: Any, numbers: int) -> int:
+    """How many threads a pass over rows of so many `numbers` may take.
 
     None: as many as the process has processors, and OMP_NUM_THREADS allows; one where somebody else is parallel
     already, that is off the main thread and in processes that `multiprocessing` started.
     """
     if threads is not None:
         return min(_door.integer(threads, "threads"), 1024)
+    if numbers < _MANY:
+        return 1
     multiprocessing = sys.modules.get("multiprocessing")
     child = multiprocessing is not None and multiprocessing.parent_process() is not None
     if child or threading.current_thread() is not threading.main_thread():

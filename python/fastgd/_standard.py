@@ -35,12 +35,11 @@ class Frame:
         return np.asarray((X - self.mean) * (1 / self.scale))
 
 
-def standard(origin: Array, mean: Array, spread: Array, ridge: float, *, centre: bool) -> Frame:
-    """The coordinates for columns whose mean is `origin` + `mean` and whose standard deviation is `spread`.
+def standard(mean: Array, spread: Array, ridge: float, *, centre: bool) -> Frame:
+    """The coordinates for columns of this mean and standard deviation.
 
     scale_j^2 is the variance of column j (not centred: its mean square) plus `ridge`, which is the l2 penalty over the
     loss's curvature; columns without either have scale 1.
     """
-    away = np.zeros_like(mean) if centre else origin + mean
-    scale = np.hypot(np.hypot(spread, away), np.sqrt(ridge))
-    return Frame(origin + mean if centre else away * 0, np.where(scale < _LEAST, 1.0, scale))
+    scale = np.hypot(spread if centre else np.hypot(spread, mean), np.sqrt(ridge))
+    return Frame(mean if centre else np.zeros_like(mean), np.where(scale < _LEAST, 1.0, scale))

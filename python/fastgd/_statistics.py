@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastgd import _core
-from fastgd._door import Array
+from fastgd._door import Array, Rows
 from fastgd._standard import Frame
 
 if TYPE_CHECKING:
@@ -28,50 +28,68 @@ _SQUARES = (1e-250, 1e250)
 class Moments:
     """Weight, mean and products of the p columns (X | y), from one pass over the rows.
 
-    `products` (p, p), its upper half, are sum_i s_i (z_i - mean) (z_i - mean)^T, or (p,) their diagonal. The mean is
-    `origin` + `mean`, origin being the first row that counts, so that an offset costs no digits. `range` is the largest
-    |z - origin|.
+    The mean is `unit` times (`origin` + `mean`), origin being a row that counts, so that an offset costs no digits.
+    `products` (p, p), its upper half, are sum_i s_i (z_i - mean) (z_i - mean)^T in these units, or (p,) their diagonal.
     """
 
     weight: float
     origin: Array
     mean: Array
     products: Array
-    range: Array
+    #: the largest |z - origin|
+    reach: Array
+    #: powers of two: 1 unless squares in the user's units overflow or vanish
+    unit: Array
 
     @classmethod
     def of(cls, problem: Problem, *, cross: bool, threads: int) -> Moments:
+        d, columns = problem.X.shape[1], problem.X.shape[1] + problem.y.shape[1]
         with np.errstate(all="ignore"):
-            return cls(*_core.moments(problem, cross, threads))
+            found = cls(*_core.moments(problem, cross, threads), np.ones(columns))
+            if found._sound:
+                return found
+            unit = np.append(_size(problem.X), _size(problem.y))
+            small = replace(problem, y=problem.y / unit[d:], frame=Frame(np.zeros(d), unit[:d]))
+            return cls(*_core.moments(small, cross, threads), unit)
 
     @property
     def squares(self) -> Array:
-        """(p,): the sum of s_i (z_i - mean)^2"""
-        return np.diag(self.products) if self.products.ndim == 2 else self.products
+        """(p,): the sum of s_i (z_i - mean)^2, in the units."""
+        squares = np.diag(self.products) if self.products.ndim == 2 else self.products
+        return squares.clip(min=0.0)
+
+    @property
+    def at(self) -> Array:
+        """(p,): the mean."""
+        return self.unit * (self.origin + self.mean)
 
     @property
     def spread(self) -> Array:
         """(p,): the standard deviations."""
-        return np.asarray(np.sqrt(self.squares / self.weight))
+        return np.asarray(self.unit * np.sqrt(self.squares / self.weight))
 
     @property
-    def sound(self) -> bool:
+    def _sound(self) -> bool:
         """Whether no square overflowed or vanished."""
-        with np.errstate(all="ignore"):
-            low, high = _SQUARES
-            kept = (self.squares > low) & (self.squares < high) | (self.range == 0)
-            return bool(kept.all() and np.isfinite(self.products).all() and np.isfinite(self.mean).all())
+        low, high = _SQUARES
+        kept = (self.squares > low) & (self.squares < high) | (self.reach == 0)
+        return bool(kept.all() and np.isfinite(self.products).all() and np.isfinite(self.mean).all())
 
     def second(self, frame: Frame | None, d: int, *, intercept: bool) -> Array:
         """The weighted mean of x x^T in the coordinates of `frame`, x followed by a 1 for the intercept."""
-        away, scale = self.origin[:d] + self.mean[:d], np.ones(d)
-        if frame is not None:
-            away, scale = (self.origin[:d] - frame.mean + self.mean[:d]) / frame.scale, frame.scale
-        upper = np.triu(self.products[:d, :d]) / self.weight
+        centre, scale = (np.zeros(d), np.ones(d)) if frame is None else (frame.mean, frame.scale)
+        away = (self.unit[:d] * self.origin[:d] - centre + self.unit[:d] * self.mean[:d]) / scale
+        upper, units = np.triu(self.products[:d, :d]) / self.weight, self.unit[:d] / scale
         row = np.append(away, np.ones(int(intercept)))
         out = np.outer(row, row)
-        out[:d, :d] += (upper + np.triu(upper, 1).T) / scale / scale[:, None]
+        out[:d, :d] += (upper + np.triu(upper, 1).T) * units * units[:, None]
         return out
+
+
+def _size(columns: Rows) -> Array:
+    """Powers of two about as large as the largest number of each column."""
+    largest = np.maximum(columns.max(axis=0), -columns.min(axis=0)).astype(np.float64)
+    return np.asarray(np.exp2(np.frexp(np.where(largest > 0, largest, 1.0))[1].clip(-1000, 1000)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +105,8 @@ class Statistics:
     origin: Array
     mean: Array
     factor: Array
+    #: of the columns: what is held is z / unit
+    unit: Array
 
     @classmethod
     def of(cls, problem: Problem, *, threads: int) -> Statistics:
@@ -96,44 +116,47 @@ class Statistics:
         """
         columns = problem.X.shape[1] + problem.y.shape[1]
         moments = Moments.of(problem, cross=len(problem.X) > 4 * columns, threads=threads)
-        if moments.sound and moments.products.ndim == 2:
-            factor = _by_products(problem, moments, threads)
-            if factor is not None:
-                return cls(moments.weight, moments.origin, moments.mean, factor)
-        return _by_blocks(problem, moments)
+        factor = _by_products(problem, moments, threads) if moments.products.ndim == 2 else None
+        if factor is None:
+            factor = _by_blocks(problem, moments)
+        return cls(moments.weight, moments.origin, moments.mean, factor, moments.unit)
+
+    @property
+    def at(self) -> Array:
+        """(p,): the mean."""
+        return self.unit * (self.origin + self.mean)
 
     @property
     def spread(self) -> Array:
         """(p,): the standard deviations."""
-        unit = np.abs(self.factor).max(axis=0, initial=0.0)
-        unit[unit == 0] = 1.0
-        return np.asarray(unit * np.linalg.norm(self.factor / unit, axis=0) / np.sqrt(self.weight))
+        return np.asarray(self.unit * (np.linalg.norm(self.factor, axis=0) / np.sqrt(self.weight)))
 
     def __add__(self, other: Statistics) -> Statistics:
         if not isinstance(other, Statistics):
             return NotImplemented
         if len(self.mean) != len(other.mean):
             raise ValueError(f"other must have {len(self.mean)} columns, got {len(other.mean)}")
-        weight = self.weight + other.weight
-        apart = other.origin - self.origin + other.mean - self.mean
+        weight, unit = self.weight + other.weight, np.maximum(self.unit, other.unit)
+        mine, theirs = self.unit / unit, other.unit / unit
+        apart = theirs * other.origin - mine * self.origin + theirs * other.mean - mine * self.mean
         between = np.sqrt(self.weight / weight * other.weight) * apart
-        mean = self.mean + apart * (other.weight / weight)
-        return Statistics(weight, self.origin, mean, _reduced(np.vstack([self.factor, other.factor, between])))
+        factor = _reduced(np.vstack([self.factor * mine, other.factor * theirs, between]))
+        return Statistics(weight, mine * self.origin, mine * self.mean + apart * (other.weight / weight), factor, unit)
 
     def rows(self, frame: Frame | None, d: int, *, intercept: bool) -> tuple[Array, Array]:
         """Rows (X, y) in the coordinates of `frame`, sums of squares over which are those over all rows.
 
         The intercept is a feature, the last; the row of the mean is the first.
         """
-        scale, centre = np.ones(d), np.zeros(len(self.mean))
+        scale, centre = np.ones(len(self.mean)), np.zeros(len(self.mean))
         if frame is not None:
-            scale, centre[:d], centre[d:] = frame.scale, frame.mean, frame.shift
+            scale[:d], centre[:d], centre[d:] = frame.scale, frame.mean, frame.shift
         root = np.sqrt(self.weight)
-        mean = root * (self.origin - centre + self.mean)
-        rows = np.vstack([mean, self.factor])
+        mean = root * ((self.unit * self.origin - centre + self.unit * self.mean) / scale)
+        rows = np.vstack([mean, self.factor * (self.unit / scale)])
         one = np.zeros((len(rows), int(intercept)))
         one[0] = root
-        return np.hstack([rows[:, :d] / scale, one]), rows[:, d:]
+        return np.hstack([rows[:, :d], one]), rows[:, d:]
 
 
 def _by_products(problem: Problem, moments: Moments, threads: int) -> Array | None:
@@ -151,9 +174,11 @@ def _by_products(problem: Problem, moments: Moments, threads: int) -> Array | No
         live = (of_x != 0).any(axis=0)
         w = np.zeros((len(left), d))
         w[:, live] = np.linalg.solve(of_x[:, live], of_y).T
-        raw = _core.predict(problem.X, Frame(moments.origin[:d], np.ones(d)), w, np.zeros(len(left)), threads)
-        rest = Moments.of(replace(problem, y=problem.y - moments.origin[d:] - raw), cross=True, threads=threads)
-        again = _factors(rest, d)
+        origin, unit = moments.origin, moments.unit
+        frame = Frame(unit[:d] * origin[:d], unit[:d])
+        explained = _core.predict(problem.X, frame, w, np.zeros(len(left)))
+        y = problem.y / unit[d:] - origin[d:] - explained
+        again = _factors(Moments.of(replace(problem, y=y, frame=frame), cross=True, threads=threads), d)
         if again is None:
             return None
         of_x, of_y, left = again[0], again[1] + again[0] @ w.T, again[2]
@@ -181,26 +206,17 @@ def _factors(moments: Moments, d: int) -> tuple[Array, Array, Array] | None:
     return full, of_y * norms[d:], left * norms[d:] * norms[d:, None]
 
 
-def _by_blocks(problem: Problem, moments: Moments) -> Statistics:
-    """Householder reflections, block by block, about the mean and in units in which no square is lost."""
-    origin, n = moments.origin, len(problem.X)
+def _by_blocks(problem: Problem, moments: Moments) -> Array:
+    """Householder reflections, block by block, about the mean."""
+    n = len(problem.X)
     weight = np.ones(n) if problem.sample_weight is None else problem.sample_weight
-    unit = np.where(moments.range > 0, moments.range, 1.0)
-
-    def block(at: int) -> Array:
+    factor = np.zeros((0, len(moments.mean)))
+    for at in range(0, n, _BLOCK):
         part = slice(at, at + _BLOCK)
-        rows = np.hstack([np.asarray(problem.rows(part), np.float64), problem.y[part]])
-        return np.asarray((rows - origin) / unit)
-
-    starts, mean = range(0, n, _BLOCK), moments.mean / unit
-    if not moments.sound:
-        mean = np.asarray(sum(weight[at : at + _BLOCK] @ block(at) for at in starts) / moments.weight)
-    factor = np.zeros((0, len(mean)))
-    for at in starts:
-        rows = np.sqrt(weight[at : at + _BLOCK, None]) * (block(at) - mean)
+        rows = np.hstack([np.asarray(problem.X[part], np.float64), problem.y[part]]) / moments.unit
+        rows = np.sqrt(weight[part, None]) * (rows - moments.origin - moments.mean)
         factor = _reduced(np.vstack([factor, _reduced(rows)]))
-    # what rounding left of the mean is in the factor: it is about `mean`, not about the mean of the rows
-    return Statistics(moments.weight, origin, mean * unit, factor * unit)
+    return factor
 
 
 def _reduced(rows: Array) -> Array:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastgd import _core
 from fastgd._door import Array
+from fastgd._request import facts_of
 from fastgd._statistics import Moments
 
 if TYPE_CHECKING:
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
 #: features beyond which the largest curvature is found by power iteration instead of all eigenvalues
 EXACT = 128
-#: rows that are looked at together
-_ROWS = 4096
 
 
 def explain_divergence(problem: Problem, config: Config, steps: int) -> str:
@@ -30,7 +30,7 @@ def explain_divergence(problem: Problem, config: Config, steps: int) -> str:
     """
     if not steps:
         return "the objective is not finite at the start already; init, X or y hold numbers too large to be squared"
-    facts = _core.losses()[config.loss[0]]
+    facts = facts_of(config.loss[0])
     n, B = len(problem.X), config.batch_size
     factor, name = _stable(*config.optimizer, batched=B is not None)
     with np.errstate(all="ignore"):
@@ -91,21 +91,22 @@ def curvature(problem: Problem, moments: Moments | None, threads: int, *, interc
         finite = np.isfinite(second).all()
         return float(np.linalg.eigvalsh(second)[-1]) if finite else np.inf, np.diag(second)[:d].copy()
 
-    share = np.full(n, 1 / n) if problem.sample_weight is None else problem.sample_weight / problem.sample_weight.sum()
-    blocks = [slice(at, at + _ROWS) for at in range(0, n, _ROWS)]
-    squares = np.sum([share[block] @ problem.rows(block).astype(np.float64) ** 2 for block in blocks], axis=0)
+    one = replace(problem, y=np.zeros((n, 1)))
+    moments = moments or Moments.of(replace(one, frame=None), cross=False, threads=threads)
+    centre, scale = (np.zeros(d), np.ones(d)) if problem.frame is None else (problem.frame.mean, problem.frame.scale)
+    squares = (moments.spread[:d] / scale) ** 2 + ((moments.at[:d] - centre) / scale) ** 2
     if not np.isfinite(squares).all():
         return np.inf, squares
-    mean, scale = (np.zeros(d), np.ones(d)) if problem.frame is None else (problem.frame.mean, problem.frame.scale)
     v, b, largest = np.sqrt(squares), 1.0 * intercept, 0.0
     for _ in range(100):
         length = np.hypot(np.linalg.norm(v), b)
         v, b, before = v / length, b / length, largest
-        w = v / scale
-        raw = share * (problem.X @ w + (b - mean @ w))
-        total = raw.sum()
-        v = (problem.X.T @ raw - total * mean) / scale
-        b = float(total) if intercept else 0.0
+        # the gradient of the mean of (x . v + b)^2 / 2, by the engine's own passes: the same bits for every layout
+        at = SimpleNamespace(
+            loss=("half_mse", {}), l1=0.0, l2=0.0, coef=v[None], intercept=np.array([b]), threads=threads
+        )
+        _, grad, grad_b = _core.loss_and_gradient(one, at)
+        v, b = grad[0], float(grad_b[0]) if intercept else 0.0
         largest = float(np.hypot(np.linalg.norm(v), b))
         if abs(largest - before) <= 1e-5 * largest:
             break

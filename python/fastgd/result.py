@@ -92,7 +92,7 @@ class FitResult:
         if checked.shape[1] != d:
             raise ValueError(f"X must have {d} features as in the fit, got {checked.shape[1]}")
         coef = np.ascontiguousarray(self.coef.reshape(-1, d))
-        raw = _core.predict(checked, None, coef, np.array(self.intercept, np.float64).reshape(-1), 1)
+        raw = _core.predict(checked, None, coef, np.array(self.intercept, np.float64).reshape(-1))
         return raw[:, 0] if self.coef.ndim == 1 else raw
 
     def plot(self, ax: Any = None) -> LossCurve:

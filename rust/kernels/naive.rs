@@ -72,10 +72,10 @@ pub fn online(lines: Lines, steps: Online, sum: &mut f64, f: impl Fn(f64, usize)
     }
 }
 
-pub fn pointwise(a: &mut [f64], b: &[f64], f: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
+pub fn pointwise(a: &mut [f64], b: &[f64], f: impl Fn(f64, f64, usize) -> (f64, f64)) -> f64 {
     let mut sum = 0.0;
-    for (a, b) in a.iter_mut().zip(b) {
-        let (value, replaced) = f(*a, *b);
+    for (i, (a, b)) in a.iter_mut().zip(b).enumerate() {
+        let (value, replaced) = f(*a, *b, i);
         sum += value;
         *a = replaced;
     }

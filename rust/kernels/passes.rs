@@ -131,9 +131,9 @@ fn dots<V: Lanes, const M: usize>(rows: [&[f64]; M], w: &[f64]) -> [f64; M] {
 /// x . w + b of rows of D features, one number after the other: the rows are many and wait for nothing.
 #[inline(always)]
 fn few<V: Lanes, const D: usize>(values: &[f64], stride: usize, w: &[f64], b: f64, raw: &mut [f64]) {
-    let Some(w) = w.first_chunk::<D>() else { return };
+    let w = &w[..D];
     for (x, raw) in values.chunks_exact(stride).zip(raw) {
-        let Some(x) = x.first_chunk::<D>() else { return };
+        let x = &x[..D];
         let mut sum = b;
         for j in 0..D {
             sum = V::add_one(sum, x[j], w[j]);
@@ -297,23 +297,22 @@ fn rest<V: Lanes>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
 /// grad += sum of slope times x over rows of D features
 #[inline(always)]
 fn few_back<V: Lanes, const D: usize>(values: &[f64], stride: usize, slope: &[f64], grad: &mut [f64]) {
-    let Some(grad) = grad.first_chunk_mut::<D>() else { return };
     let mut sums = [[0.0; D]; 2];
     let mut rows = values.chunks_exact(stride).zip(slope);
     while let Some((x, slope)) = rows.next() {
-        let Some(x) = x.first_chunk::<D>() else { return };
+        let x = &x[..D];
         for j in 0..D {
             sums[0][j] = V::add_one(sums[0][j], *slope, x[j]);
         }
         if let Some((x, slope)) = rows.next() {
-            let Some(x) = x.first_chunk::<D>() else { return };
+            let x = &x[..D];
             for j in 0..D {
                 sums[1][j] = V::add_one(sums[1][j], *slope, x[j]);
             }
         }
     }
-    for j in 0..D {
-        grad[j] += sums[0][j] + sums[1][j];
+    for (grad, (one, other)) in grad[..D].iter_mut().zip(sums[0].into_iter().zip(sums[1])) {
+        *grad += one + other;
     }
 }
 
@@ -444,25 +443,43 @@ pub(super) struct Pointwise<'a, F> {
     pub sum: &'a mut f64,
 }
 
-impl<F: Fn(f64, f64) -> (f64, f64)> Work for Pointwise<'_, F> {
+impl<F: Fn(f64, f64, usize) -> (f64, f64)> Work for Pointwise<'_, F> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         let Pointwise { a, b, f, sum } = self;
         let mut sums = [0.0; LANES];
         let ((whole, rest), (b, b_rest)) = (a.as_chunks_mut::<LANES>(), b.as_chunks::<LANES>());
-        for (a, b) in whole.iter_mut().zip(b) {
+        let done = whole.len() * LANES;
+        for (c, (a, b)) in whole.iter_mut().zip(b).enumerate() {
             for l in 0..LANES {
-                let (value, replaced) = f(a[l], b[l]);
+                let (value, replaced) = f(a[l], b[l], c * LANES + l);
                 sums[l] += value;
                 a[l] = replaced;
             }
         }
-        for ((a, b), sum) in rest.iter_mut().zip(b_rest).zip(&mut sums) {
-            let (value, replaced) = f(*a, *b);
+        for (i, ((a, b), sum)) in rest.iter_mut().zip(b_rest).zip(&mut sums).enumerate() {
+            let (value, replaced) = f(*a, *b, done + i);
             *sum += value;
             *a = replaced;
         }
         *sum = V::load(&sums).total();
+    }
+}
+
+pub(super) struct Sum<'a> {
+    pub values: &'a [f64],
+    pub sum: &'a mut f64,
+}
+
+impl Work for Sum<'_> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let (whole, rest) = self.values.as_chunks::<LANES>();
+        let mut sum = V::load_part(rest);
+        for values in whole {
+            sum = sum.add(V::load(values));
+        }
+        *self.sum = sum.total();
     }
 }
 
@@ -515,12 +532,8 @@ impl Centre<'_> {
         }
         for c in 0..C {
             let at = from + c * LANES;
-            if let (Some(sum), Some(widest)) =
-                (self.sums[at..].first_chunk_mut(), self.range[at..].first_chunk_mut::<LANES>())
-            {
-                sums[c].store(sum);
-                range[c].store(widest);
-            }
+            sums[c].store(&mut self.sums[at..][..LANES].as_chunks_mut().0[0]);
+            range[c].store(&mut self.range[at..][..LANES].as_chunks_mut().0[0]);
         }
     }
 
@@ -532,9 +545,8 @@ impl Centre<'_> {
         let mut range = V::load_part(&self.range[from..self.d]);
         for i in 0..walk.count {
             let z = V::load_part(&walk.row(i)[from..]).minus(away);
-            if let Some(out) = self.out[i * self.stride + from..].first_chunk_mut::<LANES>() {
-                z.store(out);
-            }
+            let (out, _) = self.out[i * self.stride + from..][..LANES].as_chunks_mut::<LANES>();
+            z.store(&mut out[0]);
             sums = sums.add_product(V::splat(if self.s.is_empty() { 1.0 } else { self.s[i] }), z);
             range = range.widest(z);
         }
@@ -577,9 +589,8 @@ impl Work for Products<'_> {
                     _ => tile::<V, true>(rows, d, j, k, s),
                 };
                 for (t, sum) in sums.into_iter().enumerate() {
-                    if let Some(out) = products[(j + t) * d + k..].first_chunk_mut::<LANES>() {
-                        V::load(out).add(sum).store(out);
-                    }
+                    let out = &mut products[(j + t) * d + k..][..LANES].as_chunks_mut().0[0];
+                    V::load(out).add(sum).store(out);
                 }
             }
         }
@@ -591,11 +602,9 @@ impl Work for Products<'_> {
 fn tile<V: Lanes, const S: bool>(rows: &[f64], d: usize, j: usize, k: usize, s: &[f64]) -> [V; TILE] {
     let mut sums = [V::zero(); TILE];
     for (i, x) in rows.chunks_exact(d).enumerate() {
-        if let (Some(a), Some(b)) = (x[j..].first_chunk::<TILE>(), x[k..].first_chunk::<LANES>()) {
-            let b = V::load(b);
-            for t in 0..TILE {
-                sums[t] = sums[t].add_product(V::splat(if S { s[i] * a[t] } else { a[t] }), b);
-            }
+        let (a, b) = (&x[j..][..TILE], V::load(&x[k..][..LANES].as_chunks().0[0]));
+        for t in 0..TILE {
+            sums[t] = sums[t].add_product(V::splat(if S { s[i] * a[t] } else { a[t] }), b);
         }
     }
     sums
