@@ -320,6 +320,7 @@ fn solve<'py>(
         certificate: config.getattr("certificate")?.extract()?,
         most_records: config.getattr("most_records")?.extract()?,
         patience: config.getattr("patience")?.extract()?,
+        halving: config.getattr("halving")?.extract()?,
         record: record(&config.getattr("record")?)?,
         exact_loss: config.getattr("exact_loss")?.extract()?,
         tail_average: config.getattr("tail_average")?.extract()?,
@@ -388,6 +389,8 @@ fn answer(py: Python<'_>, solution: Solution, outputs: usize, d: usize) -> PyRes
     out.set_item("n_steps", solution.steps)?;
     out.set_item("best_epoch", solution.best_epoch)?;
     out.set_item("grad_norm", solution.grad_norm)?;
+    out.set_item("halvings", solution.halvings)?;
+    out.set_item("idle", solution.idle)?;
     let history = solution.history;
     let records = history.loss.len();
     let columns = PyDict::new(py);

@@ -9,7 +9,7 @@ use crate::optimizer::Optimizer;
 use crate::packed::Packed;
 use crate::sampler::{Permute, Sampler, Shuffle};
 use crate::schedule::{Schedule, Time};
-use crate::stop::{Bounds, Plateau, Status};
+use crate::stop::{Bounds, Halving, Plateau, Status};
 use crate::tail::Tail;
 
 /// Rows that are stepped by in one pass: few enough that memory for later ones comes in meanwhile.
@@ -32,6 +32,8 @@ pub struct Config {
     /// With it: (eps L, L), L the largest curvature: a gradient shorter than eps L (|w| + sqrt(loss / L)) is rounding.
     pub rounding: (f64, f64),
     pub patience: u64,
+    /// As in `Halving` its share and wait, where the rate is to be halved.
+    pub halving: Option<(f64, u64)>,
     /// As in `Bounds`.
     pub slack: f64,
     pub record: Record,
@@ -55,6 +57,9 @@ pub struct Solution {
     pub best_epoch: u64,
     /// Of the latest gradient.
     pub grad_norm: f64,
+    /// How often the rate was halved, and how many of the latest rates in a row gained next to nothing.
+    pub halvings: u64,
+    pub idle: u64,
     pub history: History,
 }
 
@@ -108,7 +113,10 @@ struct Run<'a> {
     /// The loss that came with `grad`.
     loss: f64,
     grad_norm: f64,
+    /// What the schedule starts from.
+    lr: f64,
     rate: f64,
+    halving: Option<Halving>,
     epochs: u64,
     steps: u64,
     /// The number of the last step, if all epochs are run.
@@ -147,6 +155,8 @@ impl<'a> Run<'a> {
             grad: vec![0.0; theta.len()],
             loss: 0.0,
             grad_norm: 0.0,
+            lr: config.lr,
+            halving: None,
             rate: config.schedule.rate(config.lr, Time { k: 1, finished: 0, last }),
             epochs: 0,
             steps: 0,
@@ -165,6 +175,8 @@ impl<'a> Run<'a> {
         let zero = if at_zero { run.loss } else { run.exact(&vec![0.0; run.theta.len()])? };
         run.bounds = Bounds::new(run.loss, zero, run.config.slack);
         run.first.1 = run.loss;
+        let (start, noise) = (run.loss, run.bounds.rounding());
+        run.halving = run.config.halving.map(|(share, wait)| Halving::new(share, wait, noise, start));
         let val_loss = run.validate()?;
         run.keep_best(val_loss.unwrap_or(run.loss));
         run.report(run.loss, val_loss, run.config.record != Record::Nothing, false)?;
@@ -198,7 +210,7 @@ impl<'a> Run<'a> {
             }
             self.keep_best(val_loss.unwrap_or(self.loss));
             let settled = val_loss.is_some_and(|loss| plateau.as_mut().is_some_and(|plateau| plateau.reached(loss)));
-            if settled || self.small_gradient(small) {
+            if settled || self.small_gradient(small) || self.halve(self.loss)? {
                 return Ok(Status::Converged);
             }
             if stop {
@@ -218,6 +230,24 @@ impl<'a> Run<'a> {
         }
         let small = small.max(certified);
         self.grad_norm <= small && small.is_finite()
+    }
+
+    /// Halves the rate where it is time to; whether halving it brings no more. Full batch the rule begins afresh there, and
+    /// from the best state if the loss grew.
+    fn halve(&mut self, loss: f64) -> Result<bool, Error> {
+        let Some(halving) = &mut self.halving else { return Ok(false) };
+        let factor = halving.factor(loss);
+        let (grew, idle) = (halving.grew, halving.idle);
+        self.lr *= factor;
+        if factor < 1.0 && self.config.batch_size.is_none() {
+            if grew {
+                self.theta.copy_from_slice(&self.best.0);
+                self.gradient(&self.objective.all())?;
+                self.measure();
+            }
+            self.config.optimizer.init(&self.theta);
+        }
+        Ok(self.config.tol.is_some() && self.validation.is_none() && idle >= self.config.patience)
     }
 
     /// Many steps an epoch, each along the gradient of a few rows.
@@ -273,6 +303,7 @@ impl<'a> Run<'a> {
             if plateau.as_mut().is_some_and(|plateau| plateau.reached(val_loss.unwrap_or(loss))) {
                 return Ok(Status::Converged);
             }
+            self.halve(loss)?;
             if stop {
                 return Ok(Status::Stopped);
             }
@@ -328,8 +359,12 @@ impl<'a> Run<'a> {
             self.stride = 1;
             self.report(shown, val_loss, true, false)?;
         }
-        let mut loss = if self.config.batch_size.is_none() { self.loss } else { self.exact(&self.theta.clone())? };
         let full_batch = self.config.batch_size.is_none();
+        if self.halving.is_some() && full_batch {
+            self.theta.copy_from_slice(&self.best.0);
+            self.loss = self.exact(&self.best.0.clone())?;
+        }
+        let mut loss = if full_batch { self.loss } else { self.exact(&self.theta.clone())? };
         let worse = if full_batch { self.bounds.above_start(loss) } else { self.bounds.far_above(loss) };
         if worse || !self.bounds.hold(loss) {
             status = Status::Diverged;
@@ -346,8 +381,9 @@ impl<'a> Run<'a> {
         if status == Status::Diverged && (loss.is_nan() || loss > self.first.1) {
             (self.theta, loss) = self.first.clone();
         }
+        let (halvings, idle) = self.halving.map_or((0, 0), |halving| (halving.times, halving.idle));
         let Run { theta, epochs, steps, best_epoch, grad_norm, history, .. } = self;
-        Ok(Solution { theta, loss, status, epochs, steps, best_epoch, grad_norm, history })
+        Ok(Solution { theta, loss, status, epochs, steps, best_epoch, grad_norm, halvings, idle, history })
     }
 
     /// Sets `grad` and `loss` to those of `batch`, penalty included; returns the sum of `s_i loss_i`, and the penalty.
@@ -369,9 +405,9 @@ impl<'a> Run<'a> {
 
     /// One update along `grad`; `row` is the first of its batch.
     fn step(&mut self, row: usize) {
-        let Config { optimizer, schedule, lr, implicit, .. } = &mut *self.config;
+        let Config { optimizer, schedule, implicit, .. } = &mut *self.config;
         self.steps += 1;
-        self.rate = schedule.rate(*lr, Time { k: self.steps, finished: self.epochs, last: self.last });
+        self.rate = schedule.rate(self.lr, Time { k: self.steps, finished: self.epochs, last: self.last });
         let rate = match *implicit {
             Some(c) => self.rate / (1.0 + self.rate * self.objective.row_curvature(row, c)),
             None => self.rate,
@@ -478,6 +514,7 @@ mod tests {
             slack: 1e-12,
             most_records: None,
             patience: 5,
+            halving: None,
             record,
             exact_loss: false,
             tail_average: false,

@@ -56,6 +56,11 @@ impl Bounds {
         1e-28 * self.scale
     }
 
+    /// Differences of losses with kinks that are no more than rounding.
+    pub fn rounding(&self) -> f64 {
+        1e-14 * self.scale
+    }
+
     /// Whether a run ends at a `loss` that no noise explains.
     pub fn far_above(&self, loss: f64) -> bool {
         loss > FAR * self.scale
@@ -93,6 +98,66 @@ impl Plateau {
     }
 }
 
+/// Gains over a whole rate of so many times the share that counts as an improvement within it are next to nothing.
+const LITTLE: f64 = 10.0;
+
+/// When the rate of a loss with kinks is halved, and how often it was: whenever the loss has halved, as it bends by about one
+/// over the spread of the residuals; and whenever it has not improved on the best by `share |best|` for `wait` epochs, for at
+/// a constant rate it hops about its minimum. After Goffin, "On Convergence Rates of Subgradient Optimization Methods", 1977.
+#[derive(Debug, Clone, Copy)]
+pub struct Halving {
+    share: f64,
+    wait: u64,
+    noise: f64,
+    best: f64,
+    waited: u64,
+    /// Below half of this the loss has halved.
+    whole: f64,
+    /// The loss where the latest rate began, and the best until then.
+    began: f64,
+    reached: f64,
+    /// Whether the loss grew from the beginning to the end of the rate before the latest.
+    pub grew: bool,
+    /// How many rates in a row gained next to nothing.
+    pub idle: u64,
+    /// Halvings in all.
+    pub times: u64,
+}
+
+impl Halving {
+    /// Improvements no larger than `noise` are none; `start` is the loss there.
+    pub fn new(share: f64, wait: u64, noise: f64, start: f64) -> Self {
+        let (best, whole, began, reached) = (start, start, start, start);
+        Halving { share, wait, noise, best, waited: 0, whole, began, reached, grew: false, idle: 0, times: 0 }
+    }
+
+    /// Takes an epoch's loss; what the rate is to be multiplied by.
+    pub fn factor(&mut self, loss: f64) -> f64 {
+        let improved = loss < self.best - (self.share * self.best.abs()).max(self.noise);
+        self.waited = if improved { 0 } else { self.waited + 1 };
+        self.best = self.best.min(loss);
+        let mut factor = 1.0;
+        while 0.0 < loss && loss < self.whole / 2.0 {
+            self.whole /= 2.0;
+            self.times += 1;
+            self.idle = 0;
+            factor /= 2.0;
+        }
+        if factor == 1.0 && self.waited >= self.wait {
+            let little = (LITTLE * self.share * self.reached.abs()).max(self.noise);
+            self.idle = if self.best < self.reached - little { 0 } else { self.idle + 1 };
+            self.times += 1;
+            factor = 0.5;
+        }
+        if factor < 1.0 {
+            self.grew = loss > self.began;
+            self.began = if self.grew { self.best } else { loss };
+            (self.waited, self.reached) = (0, self.best);
+        }
+        factor
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +171,17 @@ mod tests {
         assert!(!Bounds::new(2.0, 1.0, 1e-3).above_start(2.001));
         assert!(bounds.far_above(21.0) && !bounds.far_above(19.0));
         assert!(!Bounds::new(f64::INFINITY, 1.0, 1e-12).hold(f64::INFINITY));
+    }
+
+    #[test]
+    fn the_rate_is_halved_with_the_loss_and_where_it_does_not_improve() {
+        let mut halving = Halving::new(0.01, 2, 0.0, 16.0);
+        let losses = [17.0, 3.0, 2.9, 2.9, 3.1, 2.5, 2.49, 2.49, 2.49, 2.49];
+        let factors: Vec<f64> = losses.iter().map(|&loss| halving.factor(loss)).collect();
+        assert_eq!(factors, [1.0, 0.25, 1.0, 1.0, 0.5, 1.0, 1.0, 0.5, 1.0, 0.5]);
+        assert_eq!((halving.times, halving.idle, halving.grew), (5, 1, false));
+        assert_eq!((halving.factor(0.0), halving.factor(5.0)), (1.0, 1.0));
+        assert_eq!((halving.factor(5.0), halving.grew), (0.5, true));
     }
 
     #[test]

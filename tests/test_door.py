@@ -272,7 +272,6 @@ REFUSED = {
     "engine": ({"engine": "cols"}, ValueError, "engine must be .auto., .rows. or .gram., got 'cols'"),
     "engine batched": ({"engine": "gram"}, ValueError, "engine must be .rows. or .auto. in batches, got .gram."),
     "engine loss": ({"engine": "gram", "batch_size": None, "loss": "huber"}, ValueError, "for loss 'huber'"),
-    "lr kinked": ({"lr": "auto", "loss": "absolute"}, ValueError, "lr must be a number for loss 'absolute'"),
     "epochs linear": ({"epochs": "auto", "schedule": "linear"}, ValueError, "epochs must be a number for schedule"),
     "standardize": ({"standardize": 1}, TypeError, "standardize must be True, False or .auto., got 1"),
     "rng": ({"rng": "seed"}, TypeError, "rng must be"),

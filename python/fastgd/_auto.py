@@ -33,6 +33,9 @@ _TOL = {"gram": 0.0, "full batch": 1e-6, "batches": 1e-4}
 #: on sufficient statistics the gradient's length over the smallest curvature bounds the error: to so much of |w|, which
 #: costs a tenth more steps than 1e-9 and leaves room for coefficients that are small beside others
 _CERTIFICATE = 1e-11
+#: where a loss has kinks, the rate is halved when it has not improved by such a share in so many epochs; full batch by
+#: tol, where that is a number
+_HALVING = {"full batch": (1e-6, 30), "batches": (3e-3, 1)}
 #: epochs="auto": records that are kept at most
 _RECORDS = 10_000
 #: a full-batch run may end above its start by so much of the objective: by rounding where every step descends; rules
@@ -123,8 +126,6 @@ def make_plan(
     automatic, endless = (_is_auto(value) for value in numbers)
     lr = lr if automatic else _door.positive(lr, "lr", auto=True)
     epochs = epochs if endless else _door.integer(epochs, "epochs", auto=True)
-    if automatic and facts["curvature"] is None:
-        raise ValueError(f"lr must be a number for loss '{loss[0]}', which has kinks and no curvature to take it from")
     if endless and schedule[0] in ("linear", "cosine"):
         raise ValueError(f"epochs must be a number for schedule '{schedule[0]}', which ends with them")
     if _is_auto(optimizer):
@@ -163,6 +164,7 @@ def make_plan(
         rounding=(0.0, 1.0),
         slack=_ROUNDING if optimizer[0] == "sgd" and facts["smooth"] else _HOP,
         patience=_door.integer(patience, "patience"),
+        halving=_halving(way, tol, optimizer[0]) if automatic and facts["curvature"] is None else None,
         record=record,
         exact_loss=_door.flag(exact_loss, "exact_loss"),
         most_records=_RECORDS if endless else None,
@@ -186,6 +188,13 @@ def _automatic_rule(automatic: bool, batch_size: int | None, *, squared: bool) -
     if automatic and batch_size is None:
         return "accelerated"
     return "implicit" if automatic and batch_size == 1 and squared else "sgd"
+
+
+def _halving(way: str, tol: float | None, optimizer: str) -> tuple[float, int] | None:
+    if optimizer in _BY_RATE:  # a rate that the loss has no part in is no smaller where the loss is
+        return None
+    share, wait = _HALVING[way]
+    return (share if tol is None or way == "batches" else tol), wait
 
 
 def _engine(asked: Any, *, worth: bool, squared: bool, batched: bool, loss: str) -> str:
@@ -216,7 +225,8 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     facts = facts_of(config.loss[0])
     n, d = problem.X.shape
     weight = n if problem.sample_weight is None else problem.sample_weight.sum()
-    whole = (facts["curvature"] or 1.0) * (weight if facts["reduction"] == "sum" else 1.0)  # per mean row
+    curved = facts["curvature"] or (_bend(problem, config) if automatic else 1.0)
+    whole = curved * (weight if facts["reduction"] == "sum" else 1.0)  # per mean row
     threads, centre = config.threads, config.fit_intercept
     ridge = config.l2 / whole
     statistics = Statistics.of(problem, threads=threads) if engine == "gram" else None
@@ -252,6 +262,17 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     if statistics is not None:
         return plan.with_rate(_of_rule(1 / largest if largest > 0 else 1.0, *config.optimizer))
     return plan.with_rate(_of_rule(rate(iterated, work_config, moments, whole), *config.optimizer))
+
+
+def _bend(problem: Problem, config: Config) -> float:
+    """What stands for the curvature of a loss with kinks: over many rows, one over the mean absolute residual.
+
+    That is the one at the start, per output. In batches twice as much: there too large a rate costs noise, too.
+    """
+    absolute = replace(config, loss=("absolute", {}), l1=0.0, l2=0.0)
+    total, _, _ = _core.loss_and_gradient(problem, absolute)
+    spread = total / problem.y.shape[1]
+    return (1 if config.batch_size is None else 2) / (spread if 1e-300 < spread < np.inf else 1.0)
 
 
 def _sufficient(
@@ -303,7 +324,8 @@ def rate(problem: Problem, config: Config, moments: Moments | None, whole: float
     With L the largest eigenvalue and tr the trace of the mean of x x^T (x with a 1 for the intercept) times the loss's
     curvature: full batch 1/L; in batches of B 1 / ((1 + 1/B) L + tr/B), which suffices for Gaussian rows with a factor
     of about 2 to spare (Needell, Srebro and Ward, "Stochastic Gradient Descent, Weighted Sampling, and the Randomized
-    Kaczmarz algorithm", 2016); implicit steps on single rows 1 / (tr + 2 L).
+    Kaczmarz algorithm", 2016); implicit steps on single rows 1 / (tr + 2 L). `_bend` stands for the curvature of losses
+    with kinks.
     """
     facts, B = facts_of(config.loss[0]), config.batch_size
     with np.errstate(all="ignore"):

@@ -95,7 +95,15 @@ def fit(
         (standardised) problem: with L the largest eigenvalue of the Hessian and tr its trace, 1/L full batch,
         1 / ((1 + 1/B) L + tr/B) in batches of B, 1 / (tr + 2 L) for implicit steps; momentum and nesterov 1 - beta
         times that; adagrad and rmsprop 0.01, adam 0.001. If the objective grows all the same, the rate is halved and
-        the run begun again, as the message then says. Losses with kinks have no curvature and need a number.
+        the run begun again, as the message then says.
+        Losses with kinks (absolute, quantile, epsilon_insensitive) have no curvature, but over many rows bend by about
+        1/s, s being the mean absolute residual: L and tr are taken at 1/s with the s of the start, in batches at 2/s.
+        As the run goes on, the rate is halved whenever the loss has halved, and whenever it stalls: full batch when in
+        30 epochs it has not fallen by tol |best|, where it then starts afresh, and from the best state if the loss
+        grew; in batches when an epoch gains less than 0.3%. The best state is returned, in batches the average. So the
+        steps shrink geometrically, as the minimum asks (Goffin, "On Convergence Rates of Subgradient Optimization
+        Methods", 1977; Yang and Lin, "RSG: Beating Subgradient Method without Smoothness and Strong Convexity", 2018).
+        The result's `lr` is the first rate, `history.lr` has them all, and the message counts the halvings.
     epochs : int or "auto", default "auto"
         At most so many passes over the rows. "auto" runs until `tol` is met: up to 1,000,000 on sufficient statistics,
         1000 full batch on rows, 100 in batches; whenever 10,000 records are full, every second one is dropped.
@@ -136,7 +144,8 @@ def fit(
         None runs all epochs, as "auto" does when `lr` and `epochs` are numbers; else "auto" is 1e-6 full batch on rows,
         1e-4 in batches, and on sufficient statistics what makes the coefficients certain. Full batch: converged when
         the gradient is at most `tol` times as long as at zero coefficients (so never, but by luck, where that is 0, or
-        where a loss has kinks).
+        where a loss has kinks: with `lr="auto"` these have converged, too, when `patience` rates in a row, each half
+        of the one before, gained no more than 10 tol |best| each).
         Batched, or with validation rows: when the epoch's (validation) loss is not below best - tol |best| for
         `patience` epochs in a row.
     patience : int, default 5
@@ -282,6 +291,9 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     message = _message(plan, solution) + _returned(config, solution)
     if halvings:
         message += f"; the automatic rate was too large and was halved {halvings} time{'' if halvings == 1 else 's'}"
+    elif solution["halvings"]:
+        times = solution["halvings"]
+        message += f"; the rate was halved {times} time{'' if times == 1 else 's'}, as a loss with kinks asks for"
     result = FitResult(
         coef=np.ascontiguousarray(coef),
         intercept=last,
@@ -313,6 +325,8 @@ def _returned(config: Config, solution: Solution) -> str:
         return ""
     if config.tail_average:
         return f"; returned is the mean of the iterates after epoch {solution['n_epochs'] // 2}"
+    if config.halving and config.batch_size is None and config.validation is None:
+        return f"; returned is epoch {solution['best_epoch']}, the best"
     if config.validation is not None:
         return f"; returned is epoch {solution['best_epoch']}, the best on the validation rows"
     return ""
@@ -345,6 +359,7 @@ _OPTIONS = (
 def _message(plan: Plan, solution: Solution) -> str:
     config, epochs = plan.config, solution["n_epochs"]
     after = f"after {epochs} epoch{'' if epochs == 1 else 's'}"
+    way = "full batch" if config.batch_size is None and config.validation is None else "by the loss"
     match solution["status"]:
         case "converged" if config.certificate and config.validation is None:
             error = _error(plan, solution)
@@ -354,7 +369,9 @@ def _message(plan: Plan, solution: Solution) -> str:
             return (
                 f"converged {after} to rounding, but the coefficients {known} (condition number {plan.condition:.2g})"
             )
-        case "converged" if config.batch_size is None and config.validation is None:
+        case "converged" if way == "full batch" and config.halving and solution["idle"] >= config.patience:
+            return f"converged {after}: the last {config.patience} halvings of the rate brought next to nothing"
+        case "converged" if way == "full batch":
             return f"converged {after}: the gradient is at most tol={config.tol:g} times as long as at zero"
         case "converged":
             which = "loss" if config.validation is None else "validation loss"

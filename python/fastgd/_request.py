@@ -64,6 +64,8 @@ class Config:
     #: by which share of the objective a sound full-batch run may end above its start
     slack: float
     patience: int
+    #: where the rate is halved again and again: by which share of it the loss must improve, within how many epochs
+    halving: tuple[float, int] | None
     record: int | str | None
     exact_loss: bool
     #: every second record is dropped whenever there are so many
@@ -86,6 +88,9 @@ class Solution(TypedDict):
     n_steps: int
     best_epoch: int
     grad_norm: float
+    #: how often the loop halved the rate, and how many of the latest rates in a row gained next to nothing
+    halvings: int
+    idle: int
     history: dict[str, NDArray[Any]]
 
 

@@ -15,7 +15,7 @@ from .optimizer import optimizers
 from .penalty import Penalty
 from .sampler import Sampler
 from .schedule import schedules
-from .stop import Bounds, Plateau
+from .stop import Bounds, Halving, Plateau
 from .tail import Tail
 
 Array = NDArray[np.float64]
@@ -57,11 +57,16 @@ class Run:
         self.epochs = self.steps = 0
         per_epoch = 1 if config.batch_size is None else -(-len(problem.X) // config.batch_size)
         self.last = config.epochs * per_epoch
-        self.rate = self.schedule.rate(config.lr, 1, 0, self.last)
+        self.lr = config.lr
+        self.rate = self.schedule.rate(self.lr, 1, 0, self.last)
         self.evaluate(slice(None))
         self.measure()
         self.bounds = Bounds(self.loss, self.objective.value(np.zeros_like(self.theta)), config.slack)
         self.first = (self.loss, self.theta)
+        self.halving = None
+        if config.halving is not None:
+            share, wait = config.halving
+            self.halving = Halving(share, wait, self.bounds.rounding(), self.loss)
         validation = config.validation
         self.validation = validation and replace(
             self.objective,
@@ -105,7 +110,7 @@ class Run:
                 return "diverged"
             self.keep_best(self.loss if val_loss is None else val_loss)
             settled = plateau is not None and val_loss is not None and plateau.reached(val_loss)
-            if settled or self.small_gradient(small):
+            if settled or self.small_gradient(small) or self.halve(self.loss):
                 return "converged"
             if stop:
                 return "stopped"
@@ -119,6 +124,23 @@ class Run:
             rounding = eps * (length + (self.loss / largest) ** 0.5)
             small = max(small, self.config.certificate * length, rounding)
         return self.gradient_norm <= small < np.inf
+
+    def halve(self, loss: float) -> bool:
+        """Halve the rate where it is time to; whether halving it brings no more.
+
+        Full batch the rule begins afresh there, and from the best state if the loss grew.
+        """
+        if self.halving is None:
+            return False
+        factor = self.halving.factor(loss)
+        self.lr *= factor
+        if factor < 1 and self.config.batch_size is None:
+            if self.halving.grew:
+                self.theta = self.best[1]
+                self.evaluate(slice(None))
+                self.measure()
+            self.optimizer = optimizers[self.config.optimizer[0]](**self.config.optimizer[1])
+        return self.config.tol is not None and self.validation is None and self.halving.idle >= self.config.patience
 
     def batches(self) -> str:
         """Many steps an epoch, each along the gradient of a few rows."""
@@ -158,6 +180,7 @@ class Run:
             self.keep_best(deciding)
             if plateau is not None and plateau.reached(deciding):
                 return "converged"
+            self.halve(loss)
             if stop:
                 return "stopped"
         return "max_epochs"
@@ -167,8 +190,10 @@ class Run:
         if self.records and self.records[-1][1] != self.steps:
             self.stride = 1
             self.record(self.exact_or(self.loss), self.validate())
-        loss = self.objective.value(self.theta)
         full_batch = self.config.batch_size is None
+        if self.halving is not None and full_batch:
+            self.theta = self.best[1]
+        loss = self.objective.value(self.theta)
         worse = self.bounds.above_start(loss) if full_batch else self.bounds.far_above(loss)
         if worse or not self.bounds.hold(loss):
             status = "diverged"
@@ -190,6 +215,8 @@ class Run:
             "n_steps": self.steps,
             "best_epoch": self.best_epoch,
             "grad_norm": self.gradient_norm,
+            "halvings": self.halving.times if self.halving else 0,
+            "idle": self.halving.idle if self.halving else 0,
             "history": self.history(),
         }
 
@@ -203,7 +230,7 @@ class Run:
     def step(self, row: int) -> None:
         """One update along `gradient`; `row` is the first of its batch."""
         self.steps += 1
-        self.rate = rate = self.schedule.rate(self.config.lr, self.steps, self.epochs, self.last)
+        self.rate = rate = self.schedule.rate(self.lr, self.steps, self.epochs, self.last)
         if self.config.implicit is not None:
             rate = rate / (1 + rate * self.objective.row_curvature(row, self.config.implicit))
         theta = self.optimizer.step(self.theta, self.gradient, rate)
