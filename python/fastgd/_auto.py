@@ -32,7 +32,7 @@ _ROUNDING, _HOP = 1e-12, 1e-3
 #: multiplications from which sufficient statistics are worth their pass, if the epochs are many, too
 _HEAVY = 1e8
 #: rates of the rules that step by about the rate whatever the gradient
-_BY_RATE = {"adagrad": 0.01, "rmsprop": 0.01, "adam": 0.001}
+BY_RATE = {"adagrad": 0.01, "rmsprop": 0.01, "adam": 0.001}
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,4 +314,4 @@ def rate(problem: Problem, config: Config, moments: Moments | None, whole: float
 
 def _of_rule(rate: float, optimizer: str, parameters: dict[str, float]) -> float:
     """The rate of another rule than sgd."""
-    return _BY_RATE.get(optimizer, rate * (1 - parameters.get("beta", 0.0)))
+    return BY_RATE.get(optimizer, rate * (1 - parameters.get("beta", 0.0)))

@@ -15,6 +15,7 @@ from fastgd import _core, _door
 from fastgd._auto import Plan, make_plan
 from fastgd._door import Array
 from fastgd._progress import bars
+from fastgd._refine import refine, refines
 from fastgd._request import Config, Observe, Solution, Solve, make_problem
 from fastgd.history import History
 from fastgd.result import FitResult
@@ -134,9 +135,11 @@ def fit(
         "auto" is "tail" in batches with `lr="auto"` and no validation rows.
     tol : float, None or "auto", default "auto"
         None runs all epochs, as "auto" does when `lr` and `epochs` are numbers; else "auto" is 1e-6 full batch on rows,
-        1e-4 in batches, and on sufficient statistics what makes the coefficients certain. Full batch: converged when
-        the gradient is at most `tol` times as long as at zero coefficients (so never, but by luck, where that is 0, or
-        where a loss has kinks).
+        1e-4 in batches, and on sufficient statistics what makes the coefficients certain. At an automatic rate, with no
+        penalty, these are then descended once more, from zero for as many epochs, on what is left of y: that restores
+        the digits of small coefficients and of columns that nearly agree.
+        Full batch: converged when the gradient is at most `tol` times as long as at zero coefficients (so never, but by
+        luck, where that is 0, or where a loss has kinks).
         Batched, or with validation rows: when the epoch's (validation) loss is not below best - tol |best| for
         `patience` epochs in a row.
     patience : int, default 5
@@ -252,6 +255,8 @@ def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, prog
             plan = plan.with_rate(plan.config.lr / 2)
             if plan.config.rng is not None and state is not None:
                 plan.config.rng.bit_generator.state = state
+        if refines(plan, solution):
+            solution = refine(solve, plan, solution, observe, told)
         if told is not None:
             told(solution["n_epochs"], solution["loss"])
     return _finish(plan, solution, halvings)
