@@ -65,6 +65,13 @@ def generic(n=100, d=3, offset=0.0, scale=1.0, of_y=0.0, seed=3):
     return Z * scale + offset, Z @ np.arange(1.0, d + 1) + of_y + 0.1 * rng.standard_normal(n)
 
 
+def conditioned(number):
+    rng = np.random.default_rng(5)
+    U, V = (np.linalg.qr(rng.standard_normal((n, 8)))[0] for n in (500, 8))
+    X = U * number ** -np.linspace(0, 0.5, 8) @ V.T
+    return X, X @ rng.standard_normal(8) + 0.01 * rng.standard_normal(500)
+
+
 def many(offset):
     rng = np.random.default_rng(4)
     X = rng.integers(-1000, 1001, (100_000, 4))
@@ -84,6 +91,7 @@ PROBLEMS = (
         for k in (3, 4, 6, 8)
         for noise in (0, 0.1)
     }
+    | {f"condition number {10.0**k:g}": (conditioned, 10.0**k) for k in range(1, 10)}
     | {f"offset {offset:g}": (generic, 100, 3, offset) for offset in (1e4, 1e8, 1e12)}
     | {f"offset of y {offset:g}": (generic, 100, 3, 0.0, 1.0, offset) for offset in (1e4, 1e8, 1e12)}
     | {"scales": (generic, 100, 5, 0.0, SCALES), "scales and offsets": (generic, 100, 5, 1e3 * SCALES, SCALES)}
