@@ -238,7 +238,7 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     if not automatic:
         return plan
     if statistics is not None:
-        return plan.with_rate(_of_rule(1 / largest if largest > 0 else 1.0, *config.optimizer))
+        return plan.with_rate(_of_rule(1 / largest if 0 < largest < np.inf else 1.0, *config.optimizer))
     return plan.with_rate(_of_rule(rate(iterated, work_config, moments, whole), *config.optimizer))
 
 
@@ -278,11 +278,11 @@ def _spectrum(X: Any, config: Config) -> tuple[float, float]:
         return np.inf, 0.0
     if config.l2 and len(X) < X.shape[1]:  # bounds; all eigenvalues would cost d^3
         values = np.linalg.svd(X, compute_uv=False)
-        return 2 * float(values[0]) ** 2 + float(of_penalty.max()), float(of_penalty[of_penalty > 0].min())
+        return float(2 * values[0] ** 2 + of_penalty.max()), float(of_penalty[of_penalty > 0].min())
     stacked = np.vstack([X, np.diag(np.sqrt(of_penalty / 2))]) if config.l2 else X
     values = np.linalg.svd(stacked, compute_uv=False)
     nonzero = values[values > values[0] * max(stacked.shape) * np.finfo(np.float64).eps]
-    return 2 * float(values[0]) ** 2, 2 * float(nonzero[-1]) ** 2 if len(nonzero) else 0.0
+    return float(2 * values[0] ** 2), float(2 * nonzero[-1] ** 2) if len(nonzero) else 0.0
 
 
 def rate(problem: Problem, config: Config, moments: Moments | None, whole: float) -> float:
