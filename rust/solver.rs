@@ -329,13 +329,13 @@ impl<'a> Run<'a> {
     /// A step by each of a few rows in turn, losses added to `sum`. Where one of these isn't finite `false`, and where
     /// there are several, nothing has changed.
     fn step_by_rows(&mut self, rows: &Pick, sum: &mut f64) -> Result<bool, Error> {
-        let Config { schedule, lr, implicit, .. } = &mut *self.config;
+        let Config { schedule, implicit, .. } = &mut *self.config;
         let (count, before) = (rows.len(), *sum);
         self.before.copy_from_slice(&self.theta);
         let mut rates = [0.0; IN_TURN];
         for (i, rate) in rates[..count].iter_mut().enumerate() {
             let k = self.steps + i as u64 + 1;
-            *rate = schedule.rate(*lr, Time { k, finished: self.epochs, last: self.last });
+            *rate = schedule.rate(self.lr, Time { k, finished: self.epochs, last: self.last });
         }
         let rate = rates[count - 1];
         let tail = self.tail.make_room(count as u64);

@@ -49,8 +49,8 @@ def test_squared_losses_reach_the_closed_form(loss, condition):
     best = fastgd.closed_form(X, y, loss=loss)
     found = fastgd.fit(X, y, loss=loss)
     assert found.status == "converged"
-    np.testing.assert_allclose(found.coef, best.coef, rtol=1e-8)
-    np.testing.assert_allclose(found.intercept, best.intercept, rtol=1e-8)
+    np.testing.assert_allclose(found.coef, best.coef, rtol=1e-10)
+    np.testing.assert_allclose(found.intercept, best.intercept, rtol=1e-10)
 
 
 def test_what_cannot_be_certain_is_said():

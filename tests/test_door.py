@@ -308,6 +308,17 @@ def test_inputs_are_neither_changed_nor_kept_alive():
     rows, y, weight = X.copy(), Y.copy(), np.ones(N)
     counts = [sys.getrefcount(array) for array in (rows, y, weight)]
     result = fit(rows, y, sample_weight=weight, init=(np.zeros(D), 0.0))
+    for options in (
+        {},
+        {"batch_size": 8},
+        {"standardize": True},
+        {"engine": "gram", "batch_size": None},
+        {"lr": "auto"},
+    ):
+        for _ in range(200):
+            fit(rows, y, sample_weight=weight, **options)
+    with pytest.raises(ValueError, match="lr must be"):
+        fit(rows, y, lr=-1.0)
     assert [sys.getrefcount(array) for array in (rows, y, weight)] == counts
     np.testing.assert_array_equal(rows, X)
     np.testing.assert_array_equal(y, Y)
@@ -378,12 +389,15 @@ def test_the_interpreter_is_released():
     assert said.split() == ["alive"], errors
 
 
-def test_eight_threads_at_once_give_the_same_bits():
-    expected = fit(epochs=50).coef.tobytes()
-    got = [b""] * 8
+@pytest.mark.parametrize("options", [{}, {"batch_size": 8}, {"batch_size": 1}, {"lr": 0.05, "epochs": 50}], ids=str)
+def test_eight_threads_at_once_give_the_same_bits(options):
+    def fitted():
+        return fastgd.fit(X, Y, rng=0, **options).coef.tobytes()
+
+    expected, got = fitted(), [b""] * 8
 
     def work(k):
-        got[k] = fit(epochs=50).coef.tobytes()
+        got[k] = fitted()
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
     for thread in threads:
@@ -397,10 +411,10 @@ def _in_child(queue):
     queue.put(fit().coef.tobytes())
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_fork_after_use():
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_children_fit_after_use_as_their_parent_did(method):
     expected = fit().coef.tobytes()
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context(method)
     queue = context.Queue()
     child = context.Process(target=_in_child, args=(queue,))
     child.start()

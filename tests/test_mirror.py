@@ -141,8 +141,9 @@ def test_paths_agree_for_every_rule_and_loss(optimizer, batch_size, loss):
         return
     X, y = make_problem(loss, outputs=2)
     options = {"loss": loss, "optimizer": optimizer, "batch_size": batch_size, "record": "step"}
-    epochs = {None: 40, 7: 15, 1: 3}[batch_size]
-    agree(X, y, **options, lr=small_rate(loss, len(X)) / 10, epochs=epochs, rng=2)
+    epochs = {None: 200, 7: 23, 1: 4}[batch_size]
+    for penalty in ({}, {"l1": 0.1, "l2": 0.1}):
+        agree(X, y, **options, **penalty, lr=small_rate(loss, len(X)) / 10, epochs=epochs, rng=2)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, None])

@@ -44,7 +44,7 @@ _ROUNDING, _HOP = 1e-12, 1e-3
 #: multiplications from which sufficient statistics are worth their pass, if the epochs are many, too
 _HEAVY = 1e8
 #: rates of the rules that step by about the rate whatever the gradient
-_BY_RATE = {"adagrad": 0.01, "rmsprop": 0.01, "adam": 0.001}
+BY_RATE = {"adagrad": 0.01, "rmsprop": 0.01, "adam": 0.001}
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +191,7 @@ def _automatic_rule(automatic: bool, batch_size: int | None, *, squared: bool) -
 
 
 def _halving(way: str, tol: float | None, optimizer: str) -> tuple[float, int] | None:
-    if optimizer in _BY_RATE:  # a rate that the loss has no part in is no smaller where the loss is
+    if optimizer in BY_RATE:  # a rate that the loss has no part in is no smaller where the loss is
         return None
     share, wait = _HALVING[way]
     return (share if tol is None or way == "batches" else tol), wait
@@ -260,7 +260,7 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     if not automatic:
         return plan
     if statistics is not None:
-        return plan.with_rate(_of_rule(1 / largest if largest > 0 else 1.0, *config.optimizer))
+        return plan.with_rate(_of_rule(1 / largest if 0 < largest < np.inf else 1.0, *config.optimizer))
     return plan.with_rate(_of_rule(rate(iterated, work_config, moments, whole), *config.optimizer))
 
 
@@ -311,11 +311,11 @@ def _spectrum(X: Any, config: Config) -> tuple[float, float]:
         return np.inf, 0.0
     if config.l2 and len(X) < X.shape[1]:  # bounds; all eigenvalues would cost d^3
         values = np.linalg.svd(X, compute_uv=False)
-        return 2 * float(values[0]) ** 2 + float(of_penalty.max()), float(of_penalty[of_penalty > 0].min())
+        return float(2 * values[0] ** 2 + of_penalty.max()), float(of_penalty[of_penalty > 0].min())
     stacked = np.vstack([X, np.diag(np.sqrt(of_penalty / 2))]) if config.l2 else X
     values = np.linalg.svd(stacked, compute_uv=False)
     nonzero = values[values > values[0] * max(stacked.shape) * np.finfo(np.float64).eps]
-    return 2 * float(values[0]) ** 2, 2 * float(nonzero[-1]) ** 2 if len(nonzero) else 0.0
+    return float(2 * values[0] ** 2), float(2 * nonzero[-1] ** 2) if len(nonzero) else 0.0
 
 
 def rate(problem: Problem, config: Config, moments: Moments | None, whole: float) -> float:
@@ -348,4 +348,4 @@ def rate(problem: Problem, config: Config, moments: Moments | None, whole: float
 
 def _of_rule(rate: float, optimizer: str, parameters: dict[str, float]) -> float:
     """The rate of another rule than sgd."""
-    return _BY_RATE.get(optimizer, rate * (1 - parameters.get("beta", 0.0)))
+    return BY_RATE.get(optimizer, rate * (1 - parameters.get("beta", 0.0)))

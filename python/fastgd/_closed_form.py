@@ -15,6 +15,7 @@ from fastgd.history import History
 from fastgd.result import FitResult
 
 
+@np.errstate(all="ignore")
 def closed_form(
     X: Any,
     y: Any,

@@ -110,6 +110,7 @@ def _timed(run: Callable[..., FitResult], *args: Any, **options: Any) -> tuple[F
     return result, time.perf_counter() - began
 
 
+@np.errstate(all="ignore")
 def _at_zero(X: Any, y: Any, result: FitResult, sample_weight: Any) -> dict[str, float]:
     """Loss and length of the gradient at zero coefficients: what rounding in later ones is to be measured by."""
     options = {name: result.options[name] for name in ("loss", "l1", "l2")}
@@ -118,6 +119,7 @@ def _at_zero(X: Any, y: Any, result: FitResult, sample_weight: Any) -> dict[str,
     return {"loss": loss, "grad_norm": float(np.hypot(np.linalg.norm(grad), np.linalg.norm(grad_b)))}
 
 
+@np.errstate(all="ignore")
 def _difference(one: FitResult, other: FitResult, at_zero: dict[str, float]) -> float:
     counts = [
         (r.status, r.n_epochs, r.n_steps, r.history.epoch.tolist(), r.history.step.tolist()) for r in (one, other)

@@ -15,6 +15,7 @@ from fastgd import _core, _door
 from fastgd._auto import Plan, make_plan
 from fastgd._door import Array
 from fastgd._progress import bars
+from fastgd._refine import refine, refines
 from fastgd._request import Config, Observe, Solution, Solve, make_problem
 from fastgd.history import History
 from fastgd.result import FitResult
@@ -142,10 +143,12 @@ def fit(
         "auto" is "tail" in batches with `lr="auto"` and no validation rows.
     tol : float, None or "auto", default "auto"
         None runs all epochs, as "auto" does when `lr` and `epochs` are numbers; else "auto" is 1e-6 full batch on rows,
-        1e-4 in batches, and on sufficient statistics what makes the coefficients certain. Full batch: converged when
-        the gradient is at most `tol` times as long as at zero coefficients (so never, but by luck, where that is 0, or
-        where a loss has kinks: with `lr="auto"` these have converged, too, when `patience` rates in a row, each half
-        of the one before, gained no more than 10 tol |best| each).
+        1e-4 in batches, and on sufficient statistics what makes the coefficients certain. At an automatic rate, with no
+        penalty, these are then descended once more, from zero for as many epochs, on what is left of y: that restores
+        the digits of small coefficients and of columns that nearly agree.
+        Full batch: converged when the gradient is at most `tol` times as long as at zero coefficients (so never, but by
+        luck, where that is 0, or where a loss has kinks: with `lr="auto"` these have converged, too, when `patience`
+        rates in a row, each half of the one before, gained no more than 10 tol |best| each).
         Batched, or with validation rows: when the epoch's (validation) loss is not below best - tol |best| for
         `patience` epochs in a row.
     patience : int, default 5
@@ -247,32 +250,41 @@ def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, prog
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {callback!r}")
     make_bar = bars() if _door.flag(progress, "progress") else None
-    plan = make_plan(make_problem(X, y, sample_weight), **request)
-    state = None if plan.config.rng is None else copy.deepcopy(plan.config.rng.bit_generator.state)
-    halvings = 0
-    with nullcontext() if make_bar is None else make_bar(None if plan.automatic_epochs else plan.config.epochs) as told:
-        while True:
-            observe = None if callback is None else _observer(callback, plan)
-            solution = solve(plan.work, plan.work_config, observe, told)
-            grew = solution["status"] == "diverged" and solution["n_steps"] > 0
-            if not (plan.automatic_lr and grew and halvings < _HALVINGS):
-                break
-            halvings += 1
-            plan = plan.with_rate(plan.config.lr / 2)
-            if plan.config.rng is not None and state is not None:
-                plan.config.rng.bit_generator.state = state
-        if told is not None:
-            told(solution["n_epochs"], solution["loss"])
-    return _finish(plan, solution, halvings)
+    problem, handling = make_problem(X, y, sample_weight), np.geterr()
+    with np.errstate(all="ignore"):  # what is too large or too small for a float64 ends in a status
+        plan = make_plan(problem, **request)
+        again = plan.automatic_lr and plan.config.rng is not None
+        state = copy.deepcopy(plan.config.rng.bit_generator.state) if again and plan.config.rng else None
+        halvings = 0
+        total = None if plan.automatic_epochs else plan.config.epochs
+        with nullcontext() if make_bar is None else make_bar(total) as told:
+            while True:
+                observe = None if callback is None else _observer(callback, plan, handling)
+                solution = solve(plan.work, plan.work_config, observe, told)
+                grew = solution["status"] == "diverged" and solution["n_steps"] > 0
+                if not (plan.automatic_lr and grew and halvings < _HALVINGS):
+                    break
+                halvings += 1
+                plan = plan.with_rate(plan.config.lr / 2)
+                if plan.config.rng is not None and state is not None:
+                    plan.config.rng.bit_generator.state = state
+            if refines(plan, solution):
+                solution = refine(solve, plan, solution, observe, told)
+            if told is not None:
+                told(solution["n_epochs"], solution["loss"])
+        return _finish(plan, solution, halvings)
 
 
-def _observer(callback: Callable[[State], bool | None], plan: Plan) -> Observe:
+def _observer(callback: Callable[[State], bool | None], plan: Plan, handling: Any) -> Observe:
+    """Shows an iterate in the user's units, to a callback that runs under the user's own `numpy.errstate`."""
+
     def observe(epoch: int, step: int, loss: float, coef: Array, intercept: Array, lr: float, grad_norm: float) -> bool:
         coef, intercept = plan.back(coef, intercept)
         coef.flags.writeable = False
         intercept.flags.writeable = False
         shown = (coef[0], float(intercept[0])) if plan.problem.single else (coef, intercept)
-        answer = callback(State(epoch, step, loss, shown[0], shown[1], lr, grad_norm))
+        with np.errstate(**handling):
+            answer = callback(State(epoch, step, loss, shown[0], shown[1], lr, grad_norm))
         return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
     return observe
@@ -281,6 +293,10 @@ def _observer(callback: Callable[[State], bool | None], plan: Plan) -> Observe:
 def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     config, columns = plan.config, dict(solution["history"])
     coef, intercept = plan.back(solution["coef"], solution["intercept"])
+    beyond = not (np.isfinite(coef).all() and np.isfinite(intercept).all())
+    if beyond:
+        coef, intercept = config.coef, config.intercept
+        solution = {**solution, "loss": np.nan, "status": "diverged"}
     columns["coef"], columns["intercept"] = plan.back(columns["coef"], columns["intercept"])
     last: Any = intercept
     if plan.problem.single:
@@ -288,7 +304,7 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
         columns["coef"], columns["intercept"] = columns["coef"][:, 0], columns["intercept"][:, 0]
     if config.validation is None:
         columns.pop("val_loss", None)
-    message = _message(plan, solution) + _returned(config, solution)
+    message = _message(plan, solution, beyond=beyond and solution["n_steps"] > 0) + _returned(config, solution)
     if halvings:
         message += f"; the automatic rate was too large and was halved {halvings} time{'' if halvings == 1 else 's'}"
     elif solution["halvings"]:
@@ -356,7 +372,7 @@ _OPTIONS = (
 )
 
 
-def _message(plan: Plan, solution: Solution) -> str:
+def _message(plan: Plan, solution: Solution, *, beyond: bool) -> str:
     config, epochs = plan.config, solution["n_epochs"]
     after = f"after {epochs} epoch{'' if epochs == 1 else 's'}"
     way = "full batch" if config.batch_size is None and config.validation is None else "by the loss"
@@ -378,6 +394,8 @@ def _message(plan: Plan, solution: Solution) -> str:
             return f"converged {after}: no {which} below best - {config.tol:g} |best| for {config.patience} epochs"
         case "stopped":
             return f"stopped {after}, as the callback asked"
+        case "diverged" if beyond:
+            return f"diverged {after}: in the units of X and y, coefficients are too large for a float64"
         case "diverged":
             from fastgd.insight import explain_divergence
 

@@ -78,6 +78,7 @@ def mse(y: Any, y_pred: Any) -> float:
     return float(np.mean(difference**2))
 
 
+@np.errstate(all="ignore")
 def loss_and_gradient(
     X: Any,
     y: Any,

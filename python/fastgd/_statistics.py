@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _BLOCK = 4096
 #: smallest over largest eigenvalue of the columns' products, from which these are safe: they lose eps over that
 _INDEPENDENT = 1e-4
+#: below this ratio, what X explains of y is worth a second look
+_SURE = 1e-2
 #: share of y that X leaves, below which it is worth a second look: it is told to eps over that
 _LITTLE = 1e-5
 #: what squares stay between where nothing is lost of them
@@ -162,15 +164,15 @@ class Statistics:
 def _by_products(problem: Problem, moments: Moments, threads: int) -> Array | None:
     """The factor from the products of columns; None where the columns of X nearly depend on each other.
 
-    What X leaves of y is told from a difference. Where that is small beside y, so that digits would be lost, least
-    squares takes its prediction off y first, which changes nothing but the digits.
+    What X leaves of y is told from a difference. Where that is small beside y, or columns of X agree enough for digits
+    to be lost, least squares takes its prediction off y first, which changes nothing but the digits.
     """
     d = problem.X.shape[1]
     found = _factors(moments, d)
     if found is None:
         return None
-    of_x, of_y, left = found
-    if (np.diag(left) < _LITTLE * moments.squares[d:]).any():
+    of_x, of_y, left, independence = found
+    if independence < _SURE or (np.diag(left) < _LITTLE * moments.squares[d:]).any():
         live = (of_x != 0).any(axis=0)
         w = np.zeros((len(left), d))
         w[:, live] = np.linalg.solve(of_x[:, live], of_y).T
@@ -187,8 +189,8 @@ def _by_products(problem: Problem, moments: Moments, threads: int) -> Array | No
     return np.block([[of_x, of_y], [np.zeros((len(left), d)), of_rest]])
 
 
-def _factors(moments: Moments, d: int) -> tuple[Array, Array, Array] | None:
-    """R of the columns of X, R^-T X^T y, and the products of what X leaves of y."""
+def _factors(moments: Moments, d: int) -> tuple[Array, Array, Array, float] | None:
+    """R of the columns of X, R^-T X^T y, the products of what X leaves of y, and how independent the columns are."""
     norms = np.sqrt(moments.squares)
     unit = np.where(norms > 0, norms, 1.0)
     upper = np.triu(moments.products) / unit / unit[:, None]
@@ -203,7 +205,7 @@ def _factors(moments: Moments, d: int) -> tuple[Array, Array, Array] | None:
     full = np.zeros((len(R), d))
     full[:, live] = R * norms[:d][live]
     left = products[d:, d:] - of_y.T @ of_y
-    return full, of_y * norms[d:], left * norms[d:] * norms[d:, None]
+    return full, of_y * norms[d:], left * norms[d:] * norms[d:, None], float(values[0] / values[-1])
 
 
 def _by_blocks(problem: Problem, moments: Moments) -> Array:
