@@ -23,7 +23,7 @@ fn wave(count: usize) -> Vec<f64> {
     (0..count).map(|i| (i as f64 * 0.7).sin()).collect()
 }
 
-/// Rows of a block, as many as the solver takes.
+/// Rows of a block that stays in the first-level cache.
 fn block(d: usize) -> usize {
     (2048 / d).clamp(8, 256)
 }

@@ -88,6 +88,11 @@ pub trait Rows: Sync {
     /// Number of features.
     fn d(&self) -> usize;
 
+    /// Whether the numbers of a row lie in many places.
+    fn apart(&self) -> bool {
+        false
+    }
+
     /// The picked rows one after the other, or where they lie; `room` is for what has to be brought together.
     fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s>;
 
@@ -199,6 +204,18 @@ impl<'a, T: Element> Dense<'a, T> {
         }
     }
 
+    fn fill_by_columns(&self, pick: &Pick, stride: usize, out: &mut [f64]) {
+        for (j, column) in self.values.chunks_exact(self.n()).enumerate() {
+            let cells = out[j..].iter_mut().step_by(stride);
+            match pick {
+                Pick::Run(run) => cells.zip(&column[run.clone()]).for_each(|(out, &x)| *out = self.seen(j, x)),
+                Pick::At { order, stretch } => {
+                    cells.zip(&order[stretch.clone()]).for_each(|(out, &i)| *out = self.seen(j, column[i]));
+                }
+            }
+        }
+    }
+
     fn copy(&self, x: &[T], out: &mut [f64]) {
         if self.standard.mean.is_empty() {
             for (out, &x) in out.iter_mut().zip(x) {
@@ -218,6 +235,10 @@ impl<T: Element> Rows for Dense<'_, T> {
         self.d
     }
 
+    fn apart(&self) -> bool {
+        self.by_columns
+    }
+
     fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s> {
         self.lines(pick).unwrap_or_else(|| {
             room.resize(pick.len() * self.d, 0.0);
@@ -231,18 +252,9 @@ impl<T: Element> Rows for Dense<'_, T> {
     }
 
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {
-        let (n, d) = (self.n(), self.d);
+        let d = self.d;
         if self.by_columns {
-            for (j, column) in self.values.chunks_exact(n).enumerate() {
-                let cells = out[j..].iter_mut().step_by(stride);
-                match pick {
-                    Pick::Run(run) => cells.zip(&column[run.clone()]).for_each(|(out, &x)| *out = self.seen(j, x)),
-                    Pick::At { order, stretch } => {
-                        cells.zip(&order[stretch.clone()]).for_each(|(out, &i)| *out = self.seen(j, column[i]));
-                    }
-                }
-            }
-            return;
+            return self.fill_by_columns(pick, stride, out);
         }
         let rows = out.chunks_mut(stride);
         match pick {

@@ -219,9 +219,9 @@ pub fn predictions(rows: &dyn Rows, n: usize, w: &[f64], b: &[f64], watch: &mut 
     Ok(all)
 }
 
-/// Rows of a block.
+/// Rows of a block; whatever their layout, so that this changes no bit.
 fn block_size(d: usize, outputs: usize) -> usize {
-    (BLOCK / (d + outputs)).clamp(8, 256).min(WORK / (d * outputs).max(1)).max(1)
+    (BLOCK / (d + outputs)).clamp(32, 256).min(WORK / (d * outputs).max(1)).max(1)
 }
 
 #[cfg(test)]

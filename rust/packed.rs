@@ -9,7 +9,7 @@ use crate::observe::Watch;
 /// Numbers of a cache line, and its bytes.
 const LINE: usize = 8;
 const LINE_BYTES: usize = LINE * size_of::<f64>();
-/// Numbers of a row at most; longer rows are as quickly visited where they lie.
+/// Numbers of a row at most; longer rows are as quickly visited where they lie, unless that is in many places.
 const LONGEST: usize = 8 * LINE;
 /// Bytes of a copy at most.
 const MOST_BYTES: usize = 1 << 31;
@@ -42,7 +42,11 @@ impl Packed {
     pub fn worth(problem: &Problem, visits: u64, set: Set, watch: &mut Watch) -> Result<Option<Self>, Error> {
         let bytes = problem.n.saturating_mul(Self::stride_of(problem) * size_of::<f64>());
         let worth = visits >= REPAID && bytes <= MOST_BYTES;
-        if worth && Self::stride_of(problem) <= LONGEST { Packed::new(problem, set, watch) } else { Ok(None) }
+        if worth && (Self::stride_of(problem) <= LONGEST || problem.rows.apart()) {
+            Packed::new(problem, set, watch)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Several rows a line, or whole lines a row.
@@ -121,7 +125,12 @@ impl Rows for Packed {
             40 => self.gather::<40>(at, soon, room),
             48 => self.gather::<48>(at, soon, room),
             56 => self.gather::<56>(at, soon, room),
-            _ => self.gather::<64>(at, soon, room),
+            64 => self.gather::<64>(at, soon, room),
+            _ => {
+                for (out, &i) in room.chunks_exact_mut(stride).zip(at) {
+                    out.copy_from_slice(&self.rows()[i * stride..][..stride]);
+                }
+            }
         }
         Lines::Together { values: room, stride }
     }

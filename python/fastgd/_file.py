@@ -32,8 +32,11 @@ def save(result: FitResult, path: str | os.PathLike[str]) -> None:
     text = json.dumps(facts | plain(fields | {"options": result.options, "history": columns}), allow_nan=False)
     path = os.path.realpath(path)  # a link stays one
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe is written to, never replaced
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, path) from None
         return
     temporary = f"{path}.{os.urandom(8).hex()}.part"
     try:

@@ -186,9 +186,10 @@ def make_threads(threads: Any, numbers: int) -> int:
     child = multiprocessing is not None and multiprocessing.parent_process() is not None
     if child or threading.current_thread() is not threading.main_thread():
         return 1
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(there, int(allowed)) if allowed.isascii() and allowed.isdigit() and int(allowed) else there
+    allowed = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list gives the outermost level first
+    limit = int(allowed) if allowed.isascii() and allowed.isdigit() and len(allowed) < 10 else 0
+    return min(there, limit) if limit else there
 
 
 def make_start(
