@@ -289,6 +289,17 @@ impl<T: Element> Rows for Dense<'_, T> {
     }
 }
 
+/// Numbers of a block that should stay in the first-level cache between the two passes over it.
+const BLOCK: usize = 4096;
+
+/// Multiplications of a block that bound the time between two looks at the clock, where there are many outputs.
+const WORK: usize = 1 << 24;
+
+/// Rows of a block; whatever their layout, so that this changes no bit.
+pub fn block_size(d: usize, outputs: usize) -> usize {
+    (BLOCK / (d + outputs)).clamp(32, 256).min(WORK / (d * outputs).max(1)).max(1)
+}
+
 /// Rows, targets and weights.
 #[derive(Clone, Copy)]
 pub struct Problem<'a> {
@@ -300,6 +311,8 @@ pub struct Problem<'a> {
     pub weight: &'a [f64],
     pub n: usize,
     pub mean_weight: f64,
+    /// Rows that are worked on together.
+    pub block: usize,
 }
 
 impl<'a> Problem<'a> {
@@ -320,7 +333,8 @@ impl<'a> Problem<'a> {
         if !sound {
             return Err(Error::argument("sample_weight", "others", "finite, >= 0 and not all 0, with a finite sum"));
         }
-        Ok(Problem { rows, y, outputs, weight, n, mean_weight })
+        let block = block_size(rows.d(), outputs);
+        Ok(Problem { rows, y, outputs, weight, n, mean_weight, block })
     }
 
     /// Sets targets and weights (none if all are 1) to those of the picked rows; `room` is as `Rows::forward` left it.

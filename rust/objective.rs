@@ -1,19 +1,13 @@
 //! Objective: what a run minimises, the mean (or sum) of the loss over rows plus the penalty.
 //! `sum_i s_i loss(x_i . w + b, y_i) / sum_i s_i + l1 |w|_1 + l2/2 |w|^2`
 
-use crate::data::{Pick, Problem, Rows};
+use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
 use crate::kernels::{self, Online, Set};
 use crate::loss::{Loss, Reduction, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
-use crate::threads::{each_part, parts};
-
-/// Numbers of a block that should stay in the first-level cache between the two passes over it.
-const BLOCK: usize = 4096;
-
-/// Multiplications of a block that bound the time between two looks at the clock, where there are many outputs.
-const WORK: usize = 1 << 24;
+use crate::threads::{are_one, each_part, parts};
 
 /// A problem, a loss and a penalty. Parameters `theta` are one vector: the coefficients (outputs, d), then the intercepts.
 #[derive(Clone, Copy)]
@@ -147,13 +141,12 @@ impl Objective<'_> {
         scratch: &mut Scratch,
         watch: &mut Watch,
     ) -> Result<f64, Error> {
-        let outputs = self.problem.outputs;
-        let parts = parts(batch.len(), 4 * outputs); // so that their gradients are small beside their rows
-        if parts.clone().nth(1).is_none() {
+        let least = 4 * self.problem.outputs; // so that the gradients of parts are small beside their rows
+        if are_one(batch.len(), least) {
             return self.part(batch, theta, grad, scratch, watch);
         }
         let each = 2 * self.coefs();
-        let sums = each_part(parts, each, self.threads, watch, |part, watch| {
+        let sums = each_part(parts(batch.len(), least), each, self.threads, watch, |part, watch| {
             let mut own = zeros(if grad.is_some() { theta.len() } else { 0 }, "the gradient of a part")?;
             let grad = grad.is_some().then_some(&mut own[..]);
             let sum = self.part(&batch.part(part), theta, grad, &mut Scratch::default(), watch)?;
@@ -181,8 +174,7 @@ impl Objective<'_> {
         let Problem { rows, outputs, .. } = *self.problem;
         let (w, b) = theta.split_at(self.coefs());
         let mut sum = 0.0;
-        let size = block_size(rows.d(), outputs);
-        for block in batch.blocks(size) {
+        for block in batch.blocks(self.problem.block) {
             let Scratch { rows: room, raw, y: block_y, weight: block_weight } = scratch;
             raw.resize(block.len() * outputs, 0.0);
             rows.forward(&block, w, b, raw, room);
@@ -217,11 +209,6 @@ pub fn predictions(rows: &dyn Rows, n: usize, w: &[f64], b: &[f64], watch: &mut 
         watch.tick(block.len() * w.len())?;
     }
     Ok(all)
-}
-
-/// Rows of a block; whatever their layout, so that this changes no bit.
-fn block_size(d: usize, outputs: usize) -> usize {
-    (BLOCK / (d + outputs)).clamp(32, 256).min(WORK / (d * outputs).max(1)).max(1)
 }
 
 #[cfg(test)]

@@ -20,6 +20,12 @@ pub fn parts(n: usize, least: usize) -> impl Iterator<Item = Range<usize>> + Clo
     (0..n).step_by(size).map(move |from| from..(from + size).min(n))
 }
 
+/// Whether `parts` is all in one.
+#[inline]
+pub fn are_one(n: usize, least: usize) -> bool {
+    n <= LEAST.max(least)
+}
+
 /// What `work` answers for each of `parts`, in their order, by at most `threads` threads; `each` is the number of
 /// multiplications that a row takes.
 ///
@@ -90,6 +96,7 @@ mod tests {
         assert_eq!(parts(10_000, 6000).collect::<Vec<_>>(), [0..6000, 6000..10_000]);
         for n in [1, LEAST, LEAST + 1, 1_000_003] {
             let parts: Vec<_> = parts(n, 1).collect();
+            assert_eq!(are_one(n, 1), parts.len() == 1);
             assert!(parts.len() <= MOST && parts[0].start == 0 && parts[parts.len() - 1].end == n);
             assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
         }
