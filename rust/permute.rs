@@ -3,10 +3,11 @@
 //! XSL-RR output, and Fisher-Yates from the end by masked rejection over 32-bit halves.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
-use crate::sampler::Permute;
+use crate::error::Error;
 
 /// The state of NumPy's PCG64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,75 +49,113 @@ impl Pcg64 {
         }
     }
 
-    /// Fills `order` with `Generator.permutation(n)`, unless it is told to stop.
-    fn permutation(&mut self, n: usize, order: &mut Vec<usize>, stop: &AtomicBool) {
+    /// Fills `order` with `Generator.permutation(n)`; `look_up` is called now and then.
+    ///
+    /// # Errors
+    /// What `look_up` answers, and lack of memory.
+    pub fn permutation(&mut self, n: usize, order: &mut Vec<usize>, look_up: &mut LookUp) -> Result<(), Error> {
         order.clear();
+        let memory = |bytes| Error::Memory { what: "a permutation", bytes };
+        order.try_reserve_exact(n).map_err(|_| memory(n.saturating_mul(8)))?;
         match u32::try_from(n) {
             Ok(count) => {
-                let mut small: Vec<u32> = (0..count).collect(); // half the memory to swap in
-                self.shuffle(&mut small, stop);
+                let mut small: Vec<u32> = Vec::new(); // half the memory to swap in
+                small.try_reserve_exact(n).map_err(|_| memory(n * 4))?;
+                small.extend(0..count);
+                self.shuffle(&mut small, look_up)?;
                 order.extend(small.into_iter().map(|i| i as usize));
             }
             Err(_) => {
                 order.extend(0..n);
-                self.shuffle(order, stop);
+                self.shuffle(order, look_up)?;
             }
         }
+        Ok(())
     }
 
-    fn shuffle<T>(&mut self, values: &mut [T], stop: &AtomicBool) {
+    fn shuffle<T>(&mut self, values: &mut [T], look_up: &mut LookUp) -> Result<(), Error> {
         for i in (1..values.len()).rev() {
             values.swap(i, self.up_to(i));
-            if i.is_multiple_of(1 << 16) && stop.load(Ordering::Relaxed) {
-                return;
+            if i.is_multiple_of(1 << 20) {
+                look_up()?;
             }
         }
+        Ok(())
     }
 }
 
+/// Called while something takes long; an error ends it.
+pub type LookUp<'a> = dyn FnMut() -> Result<(), Error> + 'a;
+
 /// Rows from which it is worth a thread to draw ahead.
 const WORTH: usize = 1 << 15;
+/// How often somebody who waits looks up.
+const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Calls `work` with a source of permutations of `n`, at most `count` of them, and leaves `generator` where those that
-/// were used leave it. With `ahead`, a thread draws the next one while the latest is in use, and waits in between.
-pub fn with_permutations<T>(
-    generator: &mut Pcg64,
-    n: usize,
-    count: u64,
-    ahead: bool,
-    work: impl FnOnce(&mut Permute) -> T,
-) -> T {
-    let stop = AtomicBool::new(false);
-    if !ahead || n < WORTH || count < 2 {
-        return work(&mut |order| {
-            generator.permutation(n, order, &stop);
-            Ok(())
-        });
+/// A permutation, and the generator before and after it.
+struct Drawn {
+    before: Pcg64,
+    order: Result<Vec<usize>, Error>,
+    after: Pcg64,
+}
+
+/// Permutations that a thread draws while the latest is in use, if the generator is left alone meanwhile.
+pub struct Ahead(Option<Receiver<Drawn>>);
+
+impl Ahead {
+    /// Fills `order` with the permutation of `n` that `generator` draws next, and leaves the generator after it.
+    ///
+    /// # Errors
+    /// What `look_up` answers, and lack of memory.
+    pub fn permutation(
+        &mut self,
+        generator: &mut Pcg64,
+        n: usize,
+        order: &mut Vec<usize>,
+        look_up: &mut LookUp,
+    ) -> Result<(), Error> {
+        while let Some(drawn) = &self.0 {
+            match drawn.recv_timeout(INTERVAL) {
+                Ok(Drawn { before, order: next, after }) if before == *generator => {
+                    *order = next?;
+                    *generator = after;
+                    return Ok(());
+                }
+                Err(RecvTimeoutError::Timeout) => look_up()?,
+                _ => self.0 = None, // somebody else has drawn, or there is no thread
+            }
+        }
+        generator.permutation(n, order, look_up)
     }
-    let start = *generator;
+}
+
+/// Calls `work` with what draws permutations of `n`, first from `start` and `count` of them at most. With `threaded`, a
+/// thread draws ahead, and waits while it is not needed.
+pub fn with_ahead<T>(start: Pcg64, n: usize, count: u64, threaded: bool, work: impl FnOnce(&mut Ahead) -> T) -> T {
+    if !threaded || n < WORTH || count < 2 {
+        return work(&mut Ahead(None));
+    }
+    let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let (give, take) = sync_channel(0);
-        let draw = || {
-            let (mut drawn, give) = (start, give);
+        let over = &over;
+        let draw = move || {
+            let mut next = start;
             for _ in 0..count {
-                let mut order = Vec::new();
-                drawn.permutation(n, &mut order, &stop);
-                if give.send((order, drawn)).is_err() {
-                    return; // nobody wants any more
+                let (before, mut order) = (next, Vec::new());
+                let mut look_up = || if over.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
+                let drawn = next.permutation(n, &mut order, &mut look_up);
+                let failed = drawn.is_err();
+                if give.send(Drawn { before, order: drawn.map(|()| order), after: next }).is_err() || failed {
+                    return; // nobody wants any more, or there is none
                 }
             }
         };
         let helper = thread::Builder::new().spawn_scoped(scope, draw);
-        let mut next = move |order: &mut Vec<usize>| {
-            match helper.as_ref().ok().and_then(|_| take.recv().ok()) {
-                Some((next, after)) => (*order, *generator) = (next, after),
-                None => generator.permutation(n, order, &AtomicBool::new(false)),
-            }
-            Ok(())
-        };
-        let answer = work(&mut next);
-        stop.store(true, Ordering::Relaxed);
-        drop(next); // and with it the channel
+        let mut ahead = Ahead(helper.is_ok().then_some(take));
+        let answer = work(&mut ahead);
+        over.store(true, Ordering::Relaxed);
+        drop(ahead); // and with it the channel
         answer
     })
 }
@@ -137,7 +176,7 @@ mod tests {
     fn permutations_are_those_of_numpy() {
         let (mut generator, mut order) = (SEED_0, Vec::new());
         for expected in [[4, 6, 2, 7, 3, 5, 9, 0, 8, 1], [2, 9, 3, 6, 0, 4, 8, 7, 5, 1]] {
-            generator.permutation(10, &mut order, &AtomicBool::new(false));
+            generator.permutation(10, &mut order, &mut || Ok(())).unwrap();
             assert_eq!(order, expected);
         }
     }
@@ -145,16 +184,30 @@ mod tests {
     #[test]
     fn drawing_ahead_changes_nothing_and_leaves_no_trace() {
         for n in [1, 5, WORTH + 3] {
-            let runs = [false, true].map(|ahead| {
-                let mut generator = SEED_0;
-                let orders = with_permutations(&mut generator, n, 9, ahead, |permute| {
-                    let mut orders = vec![Vec::new(); 3];
-                    orders.iter_mut().for_each(|order| permute(order).unwrap());
-                    orders
+            for meddle in [false, true] {
+                let runs = [false, true].map(|threaded| {
+                    let mut generator = SEED_0;
+                    let orders = with_ahead(generator, n, 9, threaded, |ahead| {
+                        let mut orders = vec![Vec::new(); 3];
+                        for order in &mut orders {
+                            ahead.permutation(&mut generator, n, order, &mut || Ok(())).unwrap();
+                            if meddle {
+                                generator.next_u64();
+                            }
+                        }
+                        orders
+                    });
+                    (orders, generator)
                 });
-                (orders, generator)
-            });
-            assert_eq!(runs[0], runs[1], "n = {n}");
+                assert_eq!(runs[0], runs[1], "n = {n}, meddle = {meddle}");
+            }
         }
+    }
+
+    #[test]
+    fn whoever_looks_up_can_end_it() {
+        let mut order = Vec::new();
+        let drawn = SEED_0.clone().permutation(3 << 20, &mut order, &mut || Err(Error::Interrupted));
+        assert_eq!(drawn, Err(Error::Interrupted));
     }
 }

@@ -24,7 +24,7 @@ use crate::objective::{Objective, Scratch, predictions};
 use crate::observe::{Observe, Reached, State, Watch};
 use crate::optimizer::{OPTIMIZERS, Use, optimizer};
 use crate::penalty::Penalty;
-use crate::permute::{Pcg64, with_permutations};
+use crate::permute::{Ahead, Pcg64, with_ahead};
 use crate::registry::{self, Parameter, Part};
 use crate::sampler::{Permute, Shuffle};
 use crate::schedule::{SCHEDULES, schedule};
@@ -332,9 +332,8 @@ fn solve<'py>(
     let fit_intercept = config.getattr("fit_intercept")?.extract()?;
     let threads = config.getattr("threads")?.extract()?;
     let rng = &config.getattr("rng")?;
-    // a callback may look at the generator, so it is left where NumPy would leave it after every epoch
-    let draws = run.batch_size.is_some() && run.shuffle != Shuffle::No && observe.is_none();
-    let mut pcg64 = if draws { pcg64(rng)? } else { None };
+    let draws = run.batch_size.is_some() && run.shuffle != Shuffle::No;
+    let start = if draws { pcg64(rng)? } else { None };
     let permutations = if run.shuffle == Shuffle::Once { 1 } else { run.epochs };
     let failure = Failure::default();
     let validation = config.getattr("validation")?;
@@ -350,21 +349,13 @@ fn solve<'py>(
             let mut work = |permute: &mut Permute| {
                 solve_in_rust(&objective, validation, &mut run, theta.clone(), permute, &mut outside)
             };
-            let solution = match &mut pcg64 {
-                Some(drawn) => {
-                    let solution = released(py, &failure, || {
-                        with_permutations(drawn, objective.problem.n, permutations, threads > 1, work)
-                    });
-                    leave_at(rng, drawn)?;
-                    solution?
-                }
-                None => {
-                    let rng = rng.clone().unbind();
-                    let mut permute =
-                        |order: &mut Vec<usize>| failure.hold(permutation(&rng, objective.problem.n, order));
-                    released(py, &failure, || work(&mut permute))?
-                }
-            };
+            let (n, rng) = (objective.problem.n, rng.clone().unbind());
+            let solution = released(py, &failure, || match start {
+                Some(start) => with_ahead(start, n, permutations, threads > 1, |ahead| {
+                    work(&mut |order| failure.hold(numpys_next(&rng, n, order, ahead)))
+                }),
+                None => work(&mut |order| failure.hold(permutation(&rng, n, order))),
+            })?;
             answer(py, solution, problem.outputs, d)
         };
         match &validation {
@@ -414,6 +405,27 @@ fn shaped2(rows: usize, columns: usize, values: Vec<f64>) -> PyResult<Array2<f64
 
 fn bug(_: impl std::fmt::Display) -> PyErr {
     PyRuntimeError::new_err(BUG)
+}
+
+/// The next permutation of a generator over PCG64, under its lock, as NumPy would draw it and leave it.
+fn numpys_next(rng: &Py<PyAny>, n: usize, order: &mut Vec<usize>, ahead: &mut Ahead) -> PyResult<()> {
+    let lock = Python::attach(|py| {
+        let lock = rng.bind(py).getattr("bit_generator")?.getattr("lock")?;
+        lock.call_method0("acquire")?;
+        PyResult::Ok(lock.unbind())
+    })?;
+    let drawn = (|| {
+        let held = Python::attach(|py| pcg64(rng.bind(py)))?;
+        let Some(mut generator) = held else { return Err(bug("another generator")) };
+        let failure = Failure::default();
+        let mut look_up = || failure.hold(Python::attach(|py| py.check_signals()));
+        ahead
+            .permutation(&mut generator, n, order, &mut look_up)
+            .map_err(|error| failure.take().unwrap_or_else(|| raise(error)))?;
+        Python::attach(|py| leave_at(rng.bind(py), &generator))
+    })();
+    Python::attach(|py| lock.bind(py).call_method0("release").map(drop))?;
+    drawn
 }
 
 /// NumPy's own permutation, so that the generator is left as NumPy would leave it.

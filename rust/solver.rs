@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
             let order = sampler.epoch()?;
             while seen < n {
                 let unseen = if by_rows { self.rows_nobody_sees(n - seen) } else { 0 };
-                if unseen > 0 && self.step_by_rows(&order.part(seen..seen + unseen), &mut sum)? {
+                if unseen > 0 && self.step_by_rows(&order.part(seen..seen + unseen), &mut sum, false)? {
                     seen += unseen;
                     continue;
                 }
@@ -280,7 +280,7 @@ impl<'a> Run<'a> {
                     self.measure();
                 }
                 if by_rows {
-                    self.step_by_rows(&batch, &mut sum)?;
+                    self.step_by_rows(&batch, &mut sum, true)?;
                 } else {
                     sum += batch_sum;
                     self.step(batch.first());
@@ -326,9 +326,9 @@ impl<'a> Run<'a> {
         IN_TURN.min(left - 1).min(usize::try_from(until_record).unwrap_or(usize::MAX))
     }
 
-    /// A step by each of a few rows in turn, losses added to `sum`. Where one of these isn't finite `false`, and where
-    /// there are several, nothing has changed.
-    fn step_by_rows(&mut self, rows: &Pick, sum: &mut f64) -> Result<bool, Error> {
+    /// A step by each of a few rows in turn, losses added to `sum`. Where one of these isn't finite `false`, and neither
+    /// steps nor `sum` have changed, unless the rows were `seen` to be fine.
+    fn step_by_rows(&mut self, rows: &Pick, sum: &mut f64, seen: bool) -> Result<bool, Error> {
         let Config { schedule, implicit, .. } = &mut *self.config;
         let (count, before) = (rows.len(), *sum);
         self.before.copy_from_slice(&self.theta);
@@ -341,7 +341,7 @@ impl<'a> Run<'a> {
         let tail = self.tail.make_room(count as u64);
         let turn = InTurn { rates: &mut rates[..count], implicit: implicit.unwrap_or(0.0), tail, sum };
         self.of_batches.online(rows, &mut self.theta, turn, &mut self.scratch);
-        if !sum.is_finite() && count > 1 {
+        if !sum.is_finite() && !seen {
             self.theta.copy_from_slice(&self.before);
             *sum = before;
             return Ok(false);

@@ -428,6 +428,45 @@ def test_the_loss_keeps_its_digits_where_y_is_nearly_explained(noise):
     np.testing.assert_allclose(found.coef, best.coef, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-4, 1.0])
+@pytest.mark.parametrize(
+    ("of_y", "of_weight"),
+    [
+        (1e-115, 1.0),
+        (1e-120, 1.0),
+        (1e-126, 1.0),
+        (1e120, 1.0),
+        (1.0, 1e-230),
+        (1.0, 1e-300),
+        (1.0, 1e300),
+        (1e-115, 1e-230),
+    ],
+)
+def test_a_second_look_at_y_keeps_its_units(noise, of_y, of_weight):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 3))
+    y = (X @ [1.0, 2.0, -1.0] + 3 + noise * rng.standard_normal(3000)) * of_y
+    found = fastgd.fit(X, y, sample_weight=np.full(3000, of_weight))
+    best = fastgd.closed_form(X, y)
+    np.testing.assert_allclose(found.coef / of_y, best.coef / of_y, rtol=1e-9)
+    np.testing.assert_allclose(found.intercept / of_y, best.intercept / of_y, rtol=1e-9)
+
+
+def test_old_rows_that_hardly_count_leave_the_rest_right():
+    rng = np.random.default_rng(1)
+    n = 6200
+    a = rng.standard_normal(n)
+    X = np.column_stack([a, a + 0.1 * rng.standard_normal(n), np.arange(n) < 3000])
+    y = 2 * X[:, 0] - X[:, 1] + 5 + 1e-4 * rng.standard_normal(n)
+    weight = 0.9 ** np.arange(n)[::-1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastgd.ConvergenceWarning)
+        found = fastgd.fit(X, y, sample_weight=weight)
+    best = fastgd.closed_form(X[:, :2], y, sample_weight=weight)
+    np.testing.assert_allclose(found.coef[:2], best.coef, rtol=1e-5)
+    np.testing.assert_allclose(found.loss, best.loss, rtol=1e-6)
+
+
 @pytest.mark.parametrize("independent", [1e-4, 2.0], ids=["by products", "by blocks"])
 def test_statistics_of_many_blocks(independent, monkeypatch):
     rng = np.random.default_rng(0)

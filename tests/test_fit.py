@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -463,3 +465,34 @@ def test_a_run_that_ends_early_draws_no_more():
     for _ in range(max(found.n_epochs, 1)):
         numpys.permutation(len(x))
     assert ours.bit_generator.state == numpys.bit_generator.state
+
+
+def test_a_generator_is_shared_as_numpy_shares_it():
+    x = np.random.default_rng(1).standard_normal(40_000)
+    options = {"lr": 0.001, "batch_size": 500, "record": None}
+    shared, numpys = np.random.default_rng(5), np.random.default_rng(5)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(fastgd.fit, x, x, epochs=10, rng=shared, **options) for _ in range(2)]
+        assert all(run.result().n_epochs == 10 for run in runs)
+    for _ in range(20):
+        numpys.permutation(len(x))
+    assert shared.bit_generator.state == numpys.bit_generator.state
+
+    drawn = []
+    fastgd.fit(x, x, epochs=3, rng=shared, callback=lambda state: drawn.append(shared.random()), **options)
+    for epoch in range(3):
+        numpys.permutation(len(x))
+        assert drawn[epoch] == numpys.random()
+
+
+@pytest.mark.parametrize("record", [None, 2, 3, 5, 16, 17, "epoch", "step"])
+@pytest.mark.parametrize("n", [5, 64, 127, 128, 130])
+def test_single_rows_diverge_at_one_step_whatever_is_recorded(record, n):
+    x = np.full((n, 1), 3.0)
+    request = {"lr": 1.0, "batch_size": 1, "shuffle": False, "fit_intercept": False, "epochs": 2, "record": record}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastgd.DivergenceWarning)
+        found, told = fastgd.fit(x, x[:, 0], **request), fastgd.reference.fit(x, x[:, 0], **request)
+        plain = fastgd.fit(x, x[:, 0], **request | {"record": None})
+    assert (found.status, found.n_steps, found.n_epochs) == (told.status, told.n_steps, told.n_epochs)
+    assert found.coef.tobytes() == plain.coef.tobytes()

@@ -8,8 +8,8 @@ import numpy as np
 
 from fastgd._door import Array, Rows
 
-#: a scale below it has no inverse, or hardly one
-_LEAST = 1e-305
+#: a scale below it has no inverse
+_LEAST = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, eq=False)

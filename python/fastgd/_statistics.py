@@ -34,6 +34,7 @@ class Moments:
     `products` (p, p), its upper half, are sum_i s_i (z_i - mean) (z_i - mean)^T in these units, or (p,) their diagonal.
     """
 
+    #: in units of about the mean weight, as `products`
     weight: float
     origin: Array
     mean: Array
@@ -46,9 +47,10 @@ class Moments:
     @classmethod
     def of(cls, problem: Problem, *, cross: bool, threads: int) -> Moments:
         d, columns = problem.X.shape[1], problem.X.shape[1] + problem.y.shape[1]
+        problem, _ = _evened(problem)
         with np.errstate(all="ignore"):
             found = cls(*_core.moments(problem, cross, threads), np.ones(columns))
-            if found._sound:
+            if found.sound:
                 return found
             unit = np.append(_size(problem.X), _size(problem.y))
             small = replace(problem, y=problem.y / unit[d:], frame=Frame(np.zeros(d), unit[:d]))
@@ -71,7 +73,7 @@ class Moments:
         return np.asarray(self.unit * np.sqrt(self.squares / self.weight))
 
     @property
-    def _sound(self) -> bool:
+    def sound(self) -> bool:
         """Whether no square overflowed or vanished."""
         low, high = _SQUARES
         kept = (self.squares > low) & (self.squares < high) | (self.reach == 0)
@@ -86,6 +88,15 @@ class Moments:
         out = np.outer(row, row)
         out[:d, :d] += (upper + np.triu(upper, 1).T) * units * units[:, None]
         return out
+
+
+def _evened(problem: Problem) -> tuple[Problem, float]:
+    """The same with weights about 1, so that no square is lost for their sake, and the power of 4 that divided them."""
+    if problem.sample_weight is None:
+        return problem, 1.0
+    exponent = int(np.frexp(problem.sample_weight.mean())[1]) // 2
+    weight = np.ldexp(np.ldexp(problem.sample_weight, -exponent), -exponent)  # in two steps, each within float64
+    return replace(problem, sample_weight=weight), float(np.ldexp(1.0, exponent)) ** 2
 
 
 def _size(columns: Rows) -> Array:
@@ -117,11 +128,12 @@ class Statistics:
         The Cholesky factor of the products is R as well, and loses next to nothing then.
         """
         columns = problem.X.shape[1] + problem.y.shape[1]
+        problem, weight = _evened(problem)
         moments = Moments.of(problem, cross=len(problem.X) > 4 * columns, threads=threads)
         factor = _by_products(problem, moments, threads) if moments.products.ndim == 2 else None
         if factor is None:
             factor = _by_blocks(problem, moments)
-        return cls(moments.weight, moments.origin, moments.mean, factor, moments.unit)
+        return cls(moments.weight * weight, moments.origin, moments.mean, factor * np.sqrt(weight), moments.unit)
 
     @property
     def at(self) -> Array:
@@ -172,6 +184,7 @@ def _by_products(problem: Problem, moments: Moments, threads: int) -> Array | No
     if found is None:
         return None
     of_x, of_y, left, independence = found
+    size = np.ones(len(left))
     if independence < _SURE or (np.diag(left) < _LITTLE * moments.squares[d:]).any():
         live = (of_x != 0).any(axis=0)
         w = np.zeros((len(left), d))
@@ -180,12 +193,15 @@ def _by_products(problem: Problem, moments: Moments, threads: int) -> Array | No
         frame = Frame(unit[:d] * origin[:d], unit[:d])
         explained = _core.predict(problem.X, frame, w, np.zeros(len(left)))
         y = problem.y / unit[d:] - origin[d:] - explained
-        again = _factors(Moments.of(replace(problem, y=y, frame=frame), cross=True, threads=threads), d)
+        size = _size(y)
+        rest = replace(problem, y=y / size, frame=frame)
+        second = Moments(*_core.moments(rest, True, threads), np.ones(len(unit)))
+        again = _factors(second, d) if second.sound else None
         if again is None:
             return None
-        of_x, of_y, left = again[0], again[1] + again[0] @ w.T, again[2]
+        of_x, of_y, left = again[0], again[1] * size + again[0] @ w.T, again[2]
     values, vectors = np.linalg.eigh(left)
-    of_rest = (np.sqrt(values.clip(min=0.0)) * vectors).T
+    of_rest = (np.sqrt(values.clip(min=0.0)) * vectors).T * size
     return np.block([[of_x, of_y], [np.zeros((len(left), d)), of_rest]])
 
 

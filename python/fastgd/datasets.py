@@ -8,8 +8,7 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -148,12 +147,19 @@ def load_penguins() -> tuple[Array, Array, list[str]]:
     >>> X.shape, names
     ((342, 3), ['bill_length_mm', 'bill_depth_mm', 'flipper_length_mm'])
     """
-    with resources.files("fastgd").joinpath("data", TABLES["penguins"]).open(encoding="utf-8") as lines:
+    with open_table("penguins") as lines:
         names = lines.readline().strip().split(",")
     table = _read("penguins", header=1)
     return table[:, :3].copy(), table[:, 3].copy(), names[:3]
 
 
 def _read(name: str, header: int = 0) -> Array:
-    with resources.files("fastgd").joinpath("data", TABLES[name]).open(encoding="utf-8") as lines:
+    with open_table(name) as lines:
         return np.loadtxt(lines, delimiter=",", skiprows=header)
+
+
+def open_table(name: str) -> IO[str]:
+    """A shipped table as text."""
+    from importlib import resources  # takes longer to load than all of fastgd
+
+    return resources.files("fastgd").joinpath("data", TABLES[name]).open(encoding="utf-8")

@@ -7,7 +7,6 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from itertools import chain
 from operator import itemgetter
 from typing import IO
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgd._door import Array
-from fastgd.datasets import TABLES
+from fastgd.datasets import TABLES, open_table
 
 #: names for shipped tables without a header
 _NAMES = {"points": ["x", "y"]}
@@ -176,7 +175,7 @@ def read_features(
 
 def _open(source: str) -> IO[str]:
     if source in TABLES:
-        return resources.files("fastgd").joinpath("data", TABLES[source]).open(encoding="utf-8")
+        return open_table(source)
     # newline="" leaves line ends to csv; surrogates let a byte that isn't UTF-8 be named with its line
     return open(source, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
