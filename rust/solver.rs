@@ -125,6 +125,8 @@ struct Run<'a> {
     /// The end of an epoch with the lowest loss so far, on the validation rows if there are any, and that loss.
     best: (Vec<f64>, f64),
     best_epoch: u64,
+    /// The highest loss of an epoch's end.
+    worst: f64,
     /// The start, and the objective there.
     first: (Vec<f64>, f64),
     tail: Tail,
@@ -164,6 +166,7 @@ impl<'a> Run<'a> {
             bounds: Bounds::new(0.0, 0.0, 0.0),
             best: (theta.clone(), f64::INFINITY),
             best_epoch: 0,
+            worst: f64::NEG_INFINITY,
             first: (theta.clone(), f64::INFINITY),
             tail: Tail::new(if config.tail_average { theta.len() } else { 0 }),
             theta,
@@ -365,7 +368,12 @@ impl<'a> Run<'a> {
             self.loss = self.exact(&self.best.0.clone())?;
         }
         let mut loss = if full_batch { self.loss } else { self.exact(&self.theta.clone())? };
-        let worse = if full_batch { self.bounds.above_start(loss) } else { self.bounds.far_above(loss) };
+        let worse = if full_batch {
+            // or has been far above, never below, and came back by chance
+            self.bounds.above_start(loss) || (self.best_epoch == 0 && self.bounds.far_above(self.worst))
+        } else {
+            self.bounds.far_above(loss)
+        };
         if worse || !self.bounds.hold(loss) {
             status = Status::Diverged;
         }
@@ -453,6 +461,7 @@ impl<'a> Run<'a> {
     }
 
     fn keep_best(&mut self, loss: f64) {
+        self.worst = self.worst.max(loss);
         if loss < self.best.1 {
             self.best.0.copy_from_slice(&self.theta);
             self.best.1 = loss;

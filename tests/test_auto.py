@@ -117,6 +117,14 @@ def test_one_row_by_implicit_steps_on_either_engine():
     np.testing.assert_allclose(rows, gram, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("columns", "rank"), [([0, 1, 0], 2), ([0, 1], 2), ([0, 0, 0], 1)])
+def test_one_of_many_minima_is_told(columns, rank):
+    X = np.random.default_rng(0).standard_normal((200, 2))[:, columns]
+    told = fastgd.fit(X, X.sum(axis=1)).message
+    many = f"those of one minimum of many (the rank is {rank} for {len(columns)} features)"
+    assert (many in told) == (rank < len(columns)), told
+
+
 def test_messages_give_the_true_reason():
     x = np.random.default_rng(0).standard_normal(100)
     y = 2 * x + 1

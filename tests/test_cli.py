@@ -550,3 +550,8 @@ def test_import_stays_light() -> None:
     code = "import fastgd, sys; print('fastgd.cli' in sys.modules or 'argparse' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_picture_and_model_are_two_files(tmp_path, capsys):
+    assert cli.main(["fit", "points", "--plot", f"{tmp_path}/a.png", "--save", f"{tmp_path}/a.png"]) == 2
+    assert "--plot and --save must name two files" in capsys.readouterr().err

@@ -392,3 +392,23 @@ def test_any_table_is_its_numbers_or_is_refused_at_its_first_gap(drawn):
             rows = _door.rows(table)
             assert rows.dtype == (np.float32 if narrow else np.float64), library
             assert rows.tolist() == numbers.tolist(), library
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "arrow"])
+def test_names_are_kept_and_columns_of_another_order_are_refused(make, tmp_path):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal(50), rng.standard_normal(50)
+    table, turned = make({"a": a, "b": b}), make({"b": b, "a": a})
+    found = fastgd.fit(table, a - 2 * b)
+    assert found.features == ("a", "b")
+    found.save(tmp_path / "model.json")
+    for model in (found, fastgd.load(tmp_path / "model.json"), fastgd.closed_form(table, a - 2 * b)):
+        np.testing.assert_array_equal(model.predict(table), model.predict(np.column_stack([a, b])))
+        with pytest.raises(
+            ValueError, match="X must have the columns of the fit in their order, 'a' in column 0, got 'b'"
+        ):
+            model.predict(turned)
+    with pytest.raises(ValueError, match="X_val must have the columns of the fit"):
+        fastgd.fit(table, a, X_val=turned, y_val=a)
+    assert fastgd.fit(np.column_stack([a, b]), a).features is None
+    assert fastgd.fit(pd.DataFrame({0: a, 1: b}), a).features is None

@@ -224,3 +224,12 @@ def test_to_frame():
     np.testing.assert_array_equal(frame["coef_1_2"], RESULTS[1].history.coef[:, 1, 2])
     assert "val_loss" in RESULTS[3].history.to_frame()
     assert len(RESULTS[2].history.to_frame()) == 0
+
+
+@pytest.mark.parametrize("path", [True, 1, 3.0, None])
+def test_a_path_is_no_number(path):
+    result = fastgd.fit([1.0, 2.0], [2.0, 4.0], lr=0.1, epochs=2)
+    with pytest.raises(TypeError, match="path must be a str or path-like"):
+        fastgd.load(path)
+    with pytest.raises(TypeError, match="path must be a str or path-like"):
+        result.save(path)

@@ -496,3 +496,12 @@ def test_single_rows_diverge_at_one_step_whatever_is_recorded(record, n):
         plain = fastgd.fit(x, x[:, 0], **request | {"record": None})
     assert (found.status, found.n_steps, found.n_epochs) == (told.status, told.n_steps, told.n_epochs)
     assert found.coef.tobytes() == plain.coef.tobytes()
+
+
+@pytest.mark.parametrize(("loss", "lr"), [("absolute", 10.0), ("huber", 1.0)])
+@pytest.mark.parametrize("epochs", [1, 2, 999, 1000])
+def test_a_run_that_only_swings_back_to_its_start_has_diverged(loss, lr, epochs):
+    x, y = fastgd.datasets.load_points()
+    for fit in (fastgd.fit, fastgd.reference.fit):
+        with pytest.warns(fastgd.DivergenceWarning, match="the objective grew|too large"):
+            assert fit(x, y, loss=loss, lr=lr, epochs=epochs).status == "diverged"

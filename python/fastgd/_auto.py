@@ -65,6 +65,8 @@ class Plan:
     automatic_epochs: bool
     #: largest over smallest curvature, where it is known
     condition: float | None = None
+    #: where many coefficients reach the minimum, the rank in words
+    short: str = ""
 
     def with_rate(self, lr: float) -> Plan:
         """The same at another rate."""
@@ -236,7 +238,7 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
         one = problem if problem.y.shape[1] == 1 else replace(problem, y=problem.y[:, :1].copy())
         moments = Moments.of(one, cross=exact, threads=threads)
     columns = statistics or moments
-    frame, iterated, work_config, condition = None, problem, config, None
+    frame, iterated, work_config, condition, short = None, problem, config, None, ""
     if standardize:
         assert columns is not None
         frame = standard(columns.at[:d], columns.spread[:d], ridge, centre=centre)
@@ -252,11 +254,13 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     work = iterated
     if statistics is not None:
         work, work_config = _sufficient(problem, statistics, frame, work_config, whole)
-        largest, smallest = _spectrum(work.X, work_config)
+        largest, smallest, rank = _spectrum(work.X, work_config)
+        if (rank := rank - config.fit_intercept) < d:
+            short = f"the rank is {rank} for {d} feature{'' if d == 1 else 's'}"
         rounding = (2 * float(np.finfo(np.float64).eps) * largest, largest or 1.0)
         work_config = replace(work_config, certificate=config.certificate * smallest, rounding=rounding)
         condition = largest / smallest if smallest > 0 else None
-    plan = Plan(problem, config, iterated, work, work_config, frame, engine, automatic, endless, condition)
+    plan = Plan(problem, config, iterated, work, work_config, frame, engine, automatic, endless, condition, short)
     if not automatic:
         return plan
     if statistics is not None:
@@ -303,19 +307,20 @@ def _sufficient(
     )
 
 
-def _spectrum(X: Any, config: Config) -> tuple[float, float]:
-    """Largest curvature of the sum of squares over the rows X plus the penalty, and the smallest that is not 0."""
+def _spectrum(X: Any, config: Config) -> tuple[float, float, int]:
+    """Of the sum of squares over the rows X plus the penalty: largest curvature, smallest that is not 0, rank."""
     assert config.penalty_scale is not None
     of_penalty = config.l2 * config.penalty_scale**2
     if not np.isfinite(X).all():
-        return np.inf, 0.0
+        return np.inf, 0.0, X.shape[1]
     if config.l2 and len(X) < X.shape[1]:  # bounds; all eigenvalues would cost d^3
         values = np.linalg.svd(X, compute_uv=False)
-        return float(2 * values[0] ** 2 + of_penalty.max()), float(of_penalty[of_penalty > 0].min())
+        return float(2 * values[0] ** 2 + of_penalty.max()), float(of_penalty[of_penalty > 0].min()), X.shape[1]
     stacked = np.vstack([X, np.diag(np.sqrt(of_penalty / 2))]) if config.l2 else X
     values = np.linalg.svd(stacked, compute_uv=False)
     nonzero = values[values > values[0] * max(stacked.shape) * np.finfo(np.float64).eps]
-    return float(2 * values[0] ** 2), float(2 * nonzero[-1] ** 2) if len(nonzero) else 0.0
+    smallest = float(2 * nonzero[-1] ** 2) if len(nonzero) else 0.0
+    return float(2 * values[0] ** 2), smallest, len(nonzero)
 
 
 def rate(problem: Problem, config: Config, moments: Moments | None, whole: float) -> float:

@@ -110,6 +110,7 @@ def closed_form(
         optimizer="closed_form",
         engine="closed_form",
         standardized=standardize,
+        features=problem.names,
         history=History(
             epoch=np.zeros(0, np.int64),
             step=np.zeros(0, np.int64),

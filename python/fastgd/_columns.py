@@ -41,6 +41,19 @@ def labelled(table: Any) -> list[tuple[Any, Any]] | None:
     return None
 
 
+def names(table: Any) -> tuple[str, ...] | None:
+    """The labels of a table's columns, if it is one and each has its own printable one."""
+    kind = type(table)
+    if hasattr(kind, "itertuples") or hasattr(kind, "iter_columns"):
+        labels = tuple(table.columns)
+    elif hasattr(kind, "itercolumns"):
+        labels = tuple(table.schema.names)
+    else:
+        return None
+    good = all(isinstance(label, str) and label.isprintable() for label in labels)
+    return labels if good and len(set(labels)) == len(labels) else None
+
+
 def is_uniform(table: Any) -> bool:
     """Whether it is a pandas frame of one plain dtype, which NumPy reads whole and mostly without a copy."""
     if not hasattr(type(table), "itertuples"):

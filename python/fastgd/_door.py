@@ -32,6 +32,18 @@ def rows(X: Any, *, name: str = "X") -> Rows:
     return _finite(_plain(values, dtype, by_columns=True), name, X)
 
 
+def same_columns(X: Any, expected: tuple[str, ...] | None, name: str = "X") -> None:
+    """Refuse a table whose columns are named otherwise than those of the fit, or lie in another order."""
+    found = _columns.names(X)
+    if expected is None or found is None or found == expected or len(found) != len(expected):
+        return
+    at = next(j for j, (theirs, ours) in enumerate(zip(found, expected, strict=True)) if theirs != ours)
+    raise ValueError(
+        f"{name} must have the columns of the fit in their order, {expected[at]!r} in column {at}, got {found[at]!r}; "
+        f"take {name}[[...]] by the names in result.features, or an array if the names don't matter"
+    )
+
+
 def targets(y: Any, n: int, *, name: str = "y", of: str = "X") -> Array:
     """y as an (n,) or (n, K) array of finite float64."""
     values = real_array(y, name)

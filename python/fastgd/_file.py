@@ -30,7 +30,7 @@ def save(result: FitResult, path: str | os.PathLike[str]) -> None:
     fields = {name: getattr(result, name) for name in result.__dataclass_fields__ if name not in ("history", "options")}
     facts = {"format": _FORMAT, "version": _VERSION, "fastgd": __version__}
     text = json.dumps(facts | plain(fields | {"options": result.options, "history": columns}), allow_nan=False)
-    path = os.path.realpath(path)  # a link stays one
+    path = os.path.realpath(_path(path))  # a link stays one
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe is written to, never replaced
         try:
             with open(path, "w", encoding="utf-8") as file:
@@ -50,6 +50,13 @@ def save(result: FitResult, path: str | os.PathLike[str]) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
+
+
+def _path(path: Any) -> str:
+    """A path in words; numbers, which `open` takes for open files, are none."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a str or path-like, got {path!r}")
+    return os.fspath(path)
 
 
 def load(path: str | os.PathLike[str]) -> FitResult:
@@ -82,10 +89,12 @@ def load(path: str | os.PathLike[str]) -> FitResult:
     True
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(_path(path), encoding="utf-8") as file:
             held = json.load(file, parse_constant=_refuse)
         return _result(held)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        if not isinstance(path, (str, os.PathLike)):
+            raise
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"path must name a file that FitResult.save wrote, got {os.fspath(path)!r}: {what}") from error
 

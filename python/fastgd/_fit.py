@@ -322,6 +322,7 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
         optimizer=config.optimizer[0],
         engine=plan.engine,
         standardized=plan.frame is not None,
+        features=plan.problem.names,
         history=History(**{name: np.ascontiguousarray(column) for name, column in columns.items()}),
         options={name: getattr(config, name) for name in _OPTIONS}
         | {"average": "tail" if config.tail_average else False},
@@ -379,6 +380,10 @@ def _message(plan: Plan, solution: Solution, *, beyond: bool) -> str:
     match solution["status"]:
         case "converged" if config.certificate and config.validation is None:
             error = _error(plan, solution)
+            if error <= _CERTAIN and plan.short:
+                return (
+                    f"converged {after}: the coefficients are those of one minimum of many ({plan.short}), to rounding"
+                )
             if error <= _CERTAIN:
                 return f"converged {after}: the coefficients are those of the minimum, to rounding"
             known = f"are known to about {error:.0e} of their size" if error < 0.5 else "are not known"

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd import _core, _door
+from fastgd import _columns, _core, _door
 from fastgd._door import Array, Rows
 from fastgd._standard import Frame
 from fastgd.result import FitResult
@@ -30,6 +30,8 @@ class Problem:
     single: bool
     #: the coordinates that the rows are seen in, None as they are
     frame: Frame | None = None
+    #: what the columns of X are called, if it was a table
+    names: tuple[str, ...] | None = None
 
     def rows(self, part: slice = slice(None)) -> Rows:
         """Rows in the coordinates that they are seen in."""
@@ -121,7 +123,8 @@ def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
         first = int(np.argmax(counted))  # as another does, so that every loss is defined for it
         rows = np.where(counted[:, None], rows, rows[first])
         targets = np.where(counted if targets.ndim == 1 else counted[:, None], targets, targets[first])
-    return Problem(rows, targets.reshape(len(rows), -1), weights, single=targets.ndim == 1)
+    one = targets.ndim == 1
+    return Problem(rows, targets.reshape(len(rows), -1), weights, single=one, names=_columns.names(X))
 
 
 def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:
@@ -145,6 +148,7 @@ def check_validation(problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, 
     rows = _door.rows(X_val, name="X_val")
     targets = _door.targets(y_val, len(rows), name="y_val", of="X_val")
     d, shape = problem.X.shape[1], problem.y.shape[1:]
+    _door.same_columns(X_val, problem.names, "X_val")
     if rows.shape[1] != d:
         raise ValueError(f"X_val must have {d} features as X, got {rows.shape[1]}")
     if targets.reshape(len(rows), -1).shape[1:] != shape or (targets.ndim == 1) != problem.single:

@@ -280,6 +280,8 @@ def _fit(args: argparse.Namespace) -> int:
         _check_picture(args.plot)
     if args.save is not None:
         _check_save(args.save, args.file)
+        if args.plot and os.path.realpath(args.plot) == os.path.realpath(args.save):
+            raise CommandError(f"--plot and --save must name two files, got {args.save} for both", 2)
     table = _read(args)
     if args.plot and len(table.features) > 1 and "record" in args and args.record is None:
         raise CommandError("--plot needs a history for the loss curve: leave out --record none", 2)

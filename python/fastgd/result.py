@@ -41,7 +41,7 @@ class FitResult:
     options : dict
         The request, resolved: loss, batch_size, schedule, l1, l2, fit_intercept, tol, ...
     features : tuple of str, or None
-        The names of the features, in the order of `coef`, where the command line read them out of a table.
+        The names of the features, in the order of `coef`, where X was a table with a name for each column.
     target : str or None
         Likewise.
     """
@@ -76,7 +76,8 @@ class FitResult:
         Raises
         ------
         ValueError
-            If X has another number of features than the model, or is not finite.
+            If X has another number of features than the model, is not finite, or is a table whose columns have other
+            names than in the fit or another order.
         TypeError
             If X does not hold real numbers.
 
@@ -91,6 +92,7 @@ class FitResult:
         d = self.coef.shape[-1]
         if checked.shape[1] != d:
             raise ValueError(f"X must have {d} features as in the fit, got {checked.shape[1]}")
+        _door.same_columns(X, self.features)
         coef = np.ascontiguousarray(self.coef.reshape(-1, d))
         raw = _core.predict(checked, None, coef, np.array(self.intercept, np.float64).reshape(-1))
         return raw[:, 0] if self.coef.ndim == 1 else raw

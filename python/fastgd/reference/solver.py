@@ -79,7 +79,7 @@ class Run:
         self.tail = Tail()
         val_loss = self.validate()
         self.best = (self.loss if val_loss is None else val_loss, self.theta)
-        self.best_epoch = 0
+        self.best_epoch, self.worst = 0, -np.inf
         if config.record is not None:
             self.record(self.loss, val_loss)
 
@@ -194,7 +194,10 @@ class Run:
         if self.halving is not None and full_batch:
             self.theta = self.best[1]
         loss = self.objective.value(self.theta)
-        worse = self.bounds.above_start(loss) if full_batch else self.bounds.far_above(loss)
+        worse = self.bounds.far_above(loss)
+        if full_batch:  # or has been far above, never below, and came back by chance
+            back = self.best_epoch == 0 and self.bounds.far_above(self.worst)
+            worse = self.bounds.above_start(loss) or back
         if worse or not self.bounds.hold(loss):
             status = "diverged"
         if status == "diverged":
@@ -255,6 +258,7 @@ class Run:
 
     def keep_best(self, loss: float) -> None:
         """The end of an epoch with the lowest loss so far."""
+        self.worst = max(self.worst, loss)
         if loss < self.best[0]:
             self.best, self.best_epoch = (loss, self.theta), self.epochs
 
