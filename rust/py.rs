@@ -322,6 +322,7 @@ fn solve<'py>(
         patience: config.getattr("patience")?.extract()?,
         halving: config.getattr("halving")?.extract()?,
         record: record(&config.getattr("record")?)?,
+        steps_before: config.getattr("steps_before")?.extract()?,
         exact_loss: config.getattr("exact_loss")?.extract()?,
         tail_average: config.getattr("tail_average")?.extract()?,
     };

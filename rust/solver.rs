@@ -37,6 +37,8 @@ pub struct Config {
     /// As in `Bounds`.
     pub slack: f64,
     pub record: Record,
+    /// Updates of an earlier run that this one goes on from: steps to be recorded count them.
+    pub steps_before: u64,
     pub exact_loss: bool,
     /// Records are dropped, every second one, whenever there are so many.
     pub most_records: Option<usize>,
@@ -205,7 +207,8 @@ impl<'a> Run<'a> {
             self.epochs += 1;
             self.gradient(&self.objective.all())?;
             self.measure();
-            let record = self.config.record == Record::Epochs || self.config.record.wants_step(self.steps);
+            let record = self.config.record == Record::Epochs
+                || self.config.record.wants_step(self.config.steps_before + self.steps);
             let val_loss = self.validate()?;
             let stop = self.report(self.loss, val_loss, record, true)?;
             if !self.bounds.hold(self.loss) {
@@ -525,6 +528,7 @@ mod tests {
             patience: 5,
             halving: None,
             record,
+            steps_before: 0,
             exact_loss: false,
             tail_average: false,
         };

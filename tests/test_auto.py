@@ -125,6 +125,16 @@ def test_one_of_many_minima_is_told(columns, rank):
     assert (many in told) == (rank < len(columns)), told
 
 
+@pytest.mark.parametrize("record", [2, 3, 7, 10, "epoch", "step"])
+def test_records_of_both_descents_are_those_asked_for(record):
+    X, y = make_problem("mse")
+    every = record if isinstance(record, int) else 1
+    for fit in (fastgd.fit, reference.fit):
+        found = fit(X, y, record=record)
+        asked = [*range(0, found.n_steps, every), found.n_steps]
+        assert found.history.step.tolist() == asked == found.history.epoch.tolist()
+
+
 def test_messages_give_the_true_reason():
     x = np.random.default_rng(0).standard_normal(100)
     y = 2 * x + 1

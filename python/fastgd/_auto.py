@@ -168,6 +168,7 @@ def make_plan(
         patience=_door.integer(patience, "patience"),
         halving=_halving(way, tol, optimizer[0]) if automatic and facts["curvature"] is None else None,
         record=record,
+        steps_before=0,
         exact_loss=_door.flag(exact_loss, "exact_loss"),
         most_records=_RECORDS if endless else None,
         tail_average=_tail(average, batch_size, automatic=automatic, validated=validation is not None),

@@ -41,6 +41,7 @@ def refine(solve: Solve, plan: Plan, first: Solution, observe: Observe | None, t
             config,
             coef=np.zeros_like(w),
             epochs=min(epochs, config.epochs - epochs),
+            steps_before=steps,
             tol=None,
             certificate=0.0,
             slack=1e6,  # where y is explained, the loss is rounding and hops
@@ -50,12 +51,13 @@ def refine(solve: Solve, plan: Plan, first: Solution, observe: Observe | None, t
     )
     history = first["history"]
     start = {"epoch": epochs, "step": steps, "coef": w, "seconds": history["seconds"].max(initial=0.0)}
+    asked = not isinstance(config.record, int) or steps % config.record == 0  # where the first ended
     joined = {
-        name: np.concatenate([column, rest["history"][name][1:] + start.get(name, 0)])
+        name: np.concatenate([column if asked else column[:-1], rest["history"][name][1:] + start.get(name, 0)])
         for name, column in history.items()
     }
     records = len(joined["epoch"])
-    if config.most_records is not None and records > config.most_records:  # both halves are as dense
+    if config.most_records is not None and records > config.most_records:
         kept = np.append(np.arange(0, records - 1, 2), records - 1)
         joined = {name: column[kept] if len(column) else column for name, column in joined.items()}
     return Solution(

@@ -69,6 +69,8 @@ class Config:
     #: where the rate is halved again and again: by which share of it the loss must improve, within how many epochs
     halving: tuple[float, int] | None
     record: int | str | None
+    #: updates of an earlier run that this one goes on from: steps to be recorded count them
+    steps_before: int
     exact_loss: bool
     #: every second record is dropped whenever there are so many
     most_records: int | None

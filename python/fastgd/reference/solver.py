@@ -263,6 +263,7 @@ class Run:
             self.best, self.best_epoch = (loss, self.theta), self.epochs
 
     def wants_step(self, step: int) -> bool:
+        step += self.config.steps_before
         return isinstance(self.config.record, int) and step % self.config.record == 0
 
     def validate(self) -> float | None:
