@@ -201,6 +201,10 @@ def fit(
     Nocedal, "Optimization Methods for Large-Scale Machine Learning" (2018). `fastgd.reference.fit` is the same in plain
     NumPy. Another thread must not write to X or y meanwhile: the numbers would be wrong.
 
+    X is not copied, in C or in Fortran order, but for shuffled batches of two or more epochs: short rows (up to about
+    60 features) and rows in Fortran order are then worked on from one packed copy in float64, of at most 2 GiB and only
+    if there is memory for it. The bits are the same.
+
     Examples
     --------
     >>> import fastgd
