@@ -256,6 +256,9 @@ impl<T: Element> Rows for Dense<'_, T> {
         if self.by_columns {
             return self.fill_by_columns(pick, stride, out);
         }
+        if let (Pick::Run(run), true) = (pick, stride == d && self.standard.mean.is_empty()) {
+            return kernels::widen(self.set, &self.values[run.start * d..run.end * d], out);
+        }
         let rows = out.chunks_mut(stride);
         match pick {
             Pick::Run(run) => {

@@ -230,6 +230,11 @@ pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64
     }
 }
 
+/// out_i = x_i
+pub fn widen<T: Element>(set: Set, x: &[T], out: &mut [f64]) {
+    run(set, passes::Widen { x, out });
+}
+
 /// Euclidean length, where the squares overflow or vanish too; NaN if a value is.
 pub fn norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let sum: f64 = values.clone().map(|value| value * value).sum();

@@ -2,7 +2,7 @@
 //! instructions.
 
 use super::lanes::{LANES, Lanes};
-use super::{Lines, Online, Work, prefetch};
+use super::{Element, Lines, Online, Work, prefetch};
 
 /// Rows that go through memory together, so that w is loaded once for all of them.
 const TOGETHER: usize = 4;
@@ -488,6 +488,20 @@ impl<F: Fn(f64, f64, usize) -> (f64, f64)> Work for Pointwise<'_, F> {
             *a = replaced;
         }
         *sum = V::load(&sums).total();
+    }
+}
+
+pub(super) struct Widen<'a, T> {
+    pub x: &'a [T],
+    pub out: &'a mut [f64],
+}
+
+impl<T: Element> Work for Widen<'_, T> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        for (out, &x) in self.out.iter_mut().zip(self.x) {
+            *out = x.into();
+        }
     }
 }
 
