@@ -223,10 +223,12 @@ fn squares(block: &[f64], s: &[f64], sums: &mut [f64]) {
 /// Without the columns that only filled the lanes.
 fn cut(mut all: Moments, p: usize, cross: bool) -> Moments {
     let wide = all.mean.len();
-    all.products = match cross {
-        true => all.products.chunks_exact(wide).take(p).flat_map(|row| row[..p].iter().copied()).collect(),
-        false => all.products[..p].to_vec(),
-    };
+    if cross {
+        for j in 1..p {
+            all.products.copy_within(j * wide..j * wide + p, j * p); // in place: there may be no memory for another
+        }
+    }
+    all.products.truncate(if cross { p * p } else { p });
     all.origin.truncate(p);
     all.mean.truncate(p);
     all.range.truncate(p);

@@ -515,3 +515,39 @@ def test_a_kernel_there_is_not_is_refused():
     assert done.returncode == 2
     assert done.stderr.startswith("fastgd: FASTGD_KERNEL must be one of naive, baseline")
     assert done.stderr.count("\n") == 1
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+import numpy as np, fastgd
+rng = np.random.default_rng(0)
+rows, column = rng.standard_normal((12_000, 1000)), np.ones((4_000_000, 1), np.float32)
+y, wide = rows[:, 0].copy(), np.ones((500_000, 2))
+many = fastgd.closed_form(rng.standard_normal((50, 2)), rng.standard_normal((50, 150)))
+work = {
+    "a permutation": lambda: fastgd.fit(column, column[:, 0], epochs=2, lr=1e-3, batch_size=1000, rng=0, threads=1),
+    "statistics": lambda: fastgd.fit(rows, y, lr=1e-6, epochs=3, engine="gram", threads=1),
+    "predictions": lambda: many.predict(wide),
+}[sys.argv[1]]
+now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[2]) * 2**20,) * 2)
+try:
+    work()
+except MemoryError:
+    print("MemoryError")
+else:
+    print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited so on Linux")
+@pytest.mark.parametrize("work", ["a permutation", "statistics", "predictions"])
+@pytest.mark.parametrize("more", [12, 33, 36, 57])
+def test_too_little_memory_is_a_memory_error(work, more):
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, work, str(more)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert (done.returncode, done.stdout.strip() in ("MemoryError", "done")) == (0, True), done.stderr
