@@ -332,8 +332,8 @@ def test_validation_and_callbacks_are_in_the_users_units():
 
 def test_a_rate_that_is_too_large_after_all_is_halved(monkeypatch):
     X, y = make_problem("mse")
-    sound = fastgd._auto._of_rule
-    monkeypatch.setattr(fastgd._auto, "_of_rule", lambda *given: 50 * sound(*given))
+    sound = fastgd._auto.of_rule
+    monkeypatch.setattr(fastgd._auto, "of_rule", lambda *given: 50 * sound(*given))
     rng = np.random.default_rng(0)
     result = fastgd.fit(X, y, batch_size=6, rng=rng)
     assert "the automatic rate was too large and was halved" in result.message

@@ -10,7 +10,7 @@ import pytest
 
 import fastgd
 from conftest import make_problem
-from fastgd import _core, insight
+from fastgd import _core, _curvature
 
 SQUARED = [name for name, row in _core.losses().items() if row["squared"]]
 SETTINGS = [
@@ -33,7 +33,7 @@ def told(X, y, **options):
 @pytest.mark.parametrize("loss", SQUARED)
 def test_the_largest_stable_rate_is_where_runs_begin_to_diverge(loss, options, few, monkeypatch):
     if not few:
-        monkeypatch.setattr(insight, "EXACT", 0)
+        monkeypatch.setattr(_curvature, "EXACT", 0)
     X, y = make_problem(loss)
     X = X * [1.0, 5.0, 0.3]
     message = told(X, y, loss=loss, lr=100.0, epochs=100, **options)

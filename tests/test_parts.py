@@ -208,16 +208,29 @@ def test_gradient_descent_answers_and_errors():
     scalar = fastgd.gradient_descent(lambda x: 2 * x if type(x) is float else None, 5, lr=0.5, steps=10, tol=1e-9)
     assert (scalar.x.tolist(), scalar.status, scalar.fun) == ([5.0, 0.0], "converged", None)
     for gradient, fun in ((lambda x: np.inf, None), (lambda x: x, lambda x: np.nan), (lambda x: 1e200**2, None)):
-        diverged = fastgd.gradient_descent(gradient, 2.0, lr=1.0, steps=5, fun=fun)
+        with pytest.warns(fastgd.DivergenceWarning, match="diverged at x0"):
+            diverged = fastgd.gradient_descent(gradient, 2.0, lr=1.0, steps=5, fun=fun)
         assert (diverged.x.tolist(), diverged.status) == ([2.0], "diverged")
 
 
 def test_gradient_descent_of_what_is_not_finite_from_the_start():
     for descend in (fastgd.gradient_descent, fastgd.reference.gradient_descent):
-        path = descend(lambda x: 2 * x, 5.0, lr=0.1, steps=3, fun=lambda x: np.nan)
+        with pytest.warns(fastgd.DivergenceWarning):
+            path = descend(lambda x: 2 * x, 5.0, lr=0.1, steps=3, fun=lambda x: np.nan)
         assert (path.x.tolist(), path.status, path.n_steps) == ([5.0], "diverged", 0)
-        huge = descend(lambda x: 2 * x, 5.0, lr=0.1, steps=3, fun=lambda x: 10**400)
+        with pytest.warns(fastgd.DivergenceWarning):
+            huge = descend(lambda x: 2 * x, 5.0, lr=0.1, steps=3, fun=lambda x: 10**400)
         assert huge.status == "diverged"
+
+
+def test_gradient_descent_tells_when_it_leaves_float64_and_not_when_it_grows():
+    for descend in (fastgd.gradient_descent, fastgd.reference.gradient_descent):
+        with pytest.warns(fastgd.DivergenceWarning, match=r"^diverged after \d+ steps.*lr=1\.5 is too large") as warned:
+            path = descend(lambda x: 2 * x, 5.0, lr=1.5, steps=5000)
+        assert descend is fastgd.reference.gradient_descent or warned[0].filename == __file__
+        assert path.status == "diverged"
+        assert np.isfinite(path.x).all()
+        assert descend(lambda x: 2 * x, 5.0, lr=1.1, steps=50).status == "max_epochs"
 
 
 def test_gradient_descent_gives_fresh_arrays():

@@ -13,10 +13,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastgd import datasets
+from fastgd._check import Check
 from fastgd._closed_form import closed_form
 from fastgd._compare import Comparison, compare
 from fastgd._core import __version__
 from fastgd._descent import Path, gradient_descent
+from fastgd._diagnose import Diagnosis, diagnose
 from fastgd._file import load
 from fastgd._fit import ConvergenceWarning, DivergenceWarning, State, fit
 from fastgd._parts import batches, loss_and_gradient, losses, mse, optimizers, schedules
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from fastgd import plot, reference
 
 __all__ = [
+    "Check",
     "Comparison",
     "ConvergenceWarning",
+    "Diagnosis",
     "DivergenceWarning",
     "FitResult",
     "History",
@@ -39,6 +43,7 @@ __all__ = [
     "closed_form",
     "compare",
     "datasets",
+    "diagnose",
     "fit",
     "gradient_descent",
     "load",

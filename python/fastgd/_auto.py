@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastgd import _core, _door
+from fastgd._curvature import EXACT, curvature
 from fastgd._door import Array
 from fastgd._request import (
     Config,
@@ -24,7 +25,6 @@ from fastgd._request import (
 )
 from fastgd._standard import Frame, standard
 from fastgd._statistics import Moments, Statistics
-from fastgd.insight import EXACT, curvature
 
 #: epochs="auto": at most so many
 _EPOCHS = {"gram": 1_000_000, "full batch": 1000, "batches": 100}
@@ -265,8 +265,8 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
     if not automatic:
         return plan
     if statistics is not None:
-        return plan.with_rate(_of_rule(1 / largest if 0 < largest < np.inf else 1.0, *config.optimizer))
-    return plan.with_rate(_of_rule(rate(iterated, work_config, moments, whole), *config.optimizer))
+        return plan.with_rate(of_rule(1 / largest if 0 < largest < np.inf else 1.0, *config.optimizer))
+    return plan.with_rate(of_rule(rate(iterated, work_config, moments, whole), *config.optimizer))
 
 
 def _bend(problem: Problem, config: Config) -> float:
@@ -276,8 +276,12 @@ def _bend(problem: Problem, config: Config) -> float:
     """
     absolute = replace(config, loss=("absolute", {}), l1=0.0, l2=0.0)
     total, _, _ = _core.loss_and_gradient(problem, absolute)
-    spread = total / problem.y.shape[1]
-    return (1 if config.batch_size is None else 2) / (spread if 1e-300 < spread < np.inf else 1.0)
+    return bend_of(total / problem.y.shape[1], config.batch_size)
+
+
+def bend_of(residual: float, batch_size: int | None) -> float:
+    """That of a mean absolute residual."""
+    return (1 if batch_size is None else 2) / (residual if 1e-300 < residual < np.inf else 1.0)
 
 
 def _sufficient(
@@ -333,25 +337,25 @@ def rate(problem: Problem, config: Config, moments: Moments | None, whole: float
     Kaczmarz algorithm", 2016); implicit steps on single rows 1 / (tr + 2 L). `_bend` stands for the curvature of losses
     with kinks.
     """
-    facts, B = facts_of(config.loss[0]), config.batch_size
     with np.errstate(all="ignore"):
         largest, squares = curvature(problem, moments, config.threads, intercept=config.fit_intercept)
     trace = float(squares.sum()) + config.fit_intercept
-    c = whole
-    if B is not None and facts["reduction"] == "sum":
-        c = whole / len(problem.X) * B  # of as many rows as make a step
-    scale = np.ones(1) if config.penalty_scale is None else config.penalty_scale
-    of_penalty = config.l2 and config.l2 * float(scale.max()) * float(scale.max())
-    if B is None:
-        bend = c * largest
-    elif config.implicit is not None:
-        bend = c * (trace + 2 * largest)
-    else:
-        bend = c * ((1 + 1 / B) * largest + trace / B)
-    bend += of_penalty
+    scale = 1.0 if config.penalty_scale is None else float(config.penalty_scale.max())
+    of_step = whole
+    if config.batch_size is not None and facts_of(config.loss[0])["reduction"] == "sum":
+        of_step = whole / len(problem.X) * config.batch_size  # of as many rows as make a step
+    bend = bent(config.batch_size, config.implicit is not None, largest=of_step * largest, trace=of_step * trace)
+    bend += config.l2 and config.l2 * scale * scale
     return 1 / bend if 0 < bend < np.inf else 1.0
 
 
-def _of_rule(rate: float, optimizer: str, parameters: dict[str, float]) -> float:
+def bent(batch_size: int | None, implicit: bool, *, largest: float, trace: float) -> float:
+    """One over the rate, as `rate` has it: the curvature of a step, which varies with its rows."""
+    if batch_size is None:
+        return largest
+    return trace + 2 * largest if implicit else (1 + 1 / batch_size) * largest + trace / batch_size
+
+
+def of_rule(rate: float, optimizer: str, parameters: dict[str, float]) -> float:
     """The rate of another rule than sgd."""
     return BY_RATE.get(optimizer, rate * (1 - parameters.get("beta", 0.0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from fastgd import _core, _door
 from fastgd._door import Array
+from fastgd._fit import DivergenceWarning
 
 if TYPE_CHECKING:
     from fastgd.plot import Descent
@@ -113,6 +115,11 @@ def gradient_descent(
     Path
         `diverged` at the first value that is not finite (or an OverflowError); the finite ones are kept.
 
+    Warns
+    -----
+    DivergenceWarning
+        If it diverged so. Values that grow and stay finite are no more than they are: look at `Path.x`.
+
     Raises
     ------
     TypeError, ValueError
@@ -188,10 +195,23 @@ def walk(
         None if fun is None else lambda x: float(answer(fun, "fun", x, ())),
         config,
     )
+    if status == "diverged":
+        warnings.warn(_why(len(x) - 1, config.lr), DivergenceWarning, stacklevel=3)
     return Path(
         x=x[:, 0] if scalar else x,
         fun=None if fun is None else values,
         n_steps=len(x) - 1,
         status=status,
         _fun=fun,
+    )
+
+
+def _why(steps: int, lr: float) -> str:
+    """What a diverged descent is told."""
+    if not steps:
+        return "diverged at x0: the gradient or fun is not finite there, or the first step leads out of float64"
+    after = f"{steps} step{'' if steps == 1 else 's'}"
+    return (
+        f"diverged after {after}: what came next is not finite. lr={lr:g} is too large for this function, or it has no "
+        "minimum here; use a smaller lr or another x0"
     )

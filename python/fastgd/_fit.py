@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -370,6 +370,11 @@ def _error(plan: Plan, solution: Solution) -> float:
     return float(solution["grad_norm"] / smallest / length)
 
 
+def _iterated(plan: Plan) -> Config:
+    """The request in the coordinates that are iterated on, whichever engine did it."""
+    return plan.config if plan.frame is None else replace(plan.config, penalty_scale=1 / plan.frame.scale)
+
+
 #: what a result tells of its request
 _OPTIONS = (
     *("loss", "epochs", "batch_size", "shuffle", "optimizer", "schedule", "l1", "l2", "fit_intercept"),
@@ -408,7 +413,7 @@ def _message(plan: Plan, solution: Solution, *, beyond: bool) -> str:
         case "diverged":
             from fastgd.insight import explain_divergence
 
-            return f"diverged {after}: {explain_divergence(plan.iterated, config, solution['n_steps'])}"
+            return f"diverged {after}: {explain_divergence(plan.iterated, _iterated(plan), solution['n_steps'])}"
         case _:
             unmet = "no tol was set" if config.tol is None else f"tol={config.tol:g} was not met"
             if config.certificate:

@@ -1,0 +1,269 @@
+"""Check: how far a result is from the minimum, and how long the rest would take."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd import _door
+from fastgd._advice import count, numbered
+from fastgd._curvature import NOTHING, Bowl, Modes, is_wide, modes
+from fastgd._diagnose import SMALL, epochs_by
+from fastgd._door import Array
+from fastgd._html import table
+from fastgd._parts import loss_and_gradient
+from fastgd._request import Problem, facts_of, make_loss, make_problem, make_threads
+from fastgd._standard import Frame
+from fastgd._statistics import Statistics
+
+if TYPE_CHECKING:
+    from fastgd.result import FitResult
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Check:
+    """How far a result is from the minimum of its own objective on some rows.
+
+    Attributes
+    ----------
+    coef_error : float
+        Distance of `coef` to that of the nearest minimum, Euclidean and in the user's units, relative to the length of
+        the latter; of K outputs over all of them. Nearest is measured in the coordinates that were iterated on, which
+        matters only where many coefficients reach the minimum.
+    intercept_error : float
+        Likewise |intercept - that of this minimum| / |that|; 0 without an intercept.
+    excess_loss : float
+        (f - f*) / f*, f being the objective at the result and f* its minimum; where f* is 0 within rounding, that is at
+        most 2.2e-16 times f(0), the objective at zero coefficients, (f - f*) / (f(0) - f*). As in `Diagnosis.epochs`.
+    grad_norm : float
+        Of the objective at the result, Euclidean, intercept included, in iterated coordinates; with l1 of the shortest
+        subgradient.
+    condition : float
+        L / mu, the condition number of the objective's Hessian in iterated coordinates, as in `Diagnosis`.
+    epochs_needed : float
+        Further epochs by this run's rule, begun afresh at its latest rate, until `excess_loss` is at most 1e-6: 0 if it
+        is, infinity if it never will be, NaN where it cannot be told.
+    epochs_is : {"exact", "estimate", "bound", "none"}
+        What `epochs_needed` is, as in `Diagnosis`; a bound from below in batches.
+    against : {"closed form", "estimate", "certificate"}
+        "closed form": the exact minimum, for squared losses without l1. "estimate" likewise, by some sixty passes of
+        Lanczos's method, where more than 512 rows have more than 512 features (with l2 any number of rows): what
+        these do not see is missing from `excess_loss`, and the errors of the coefficients are NaN. "certificate":
+        upper bounds from the gradient g alone, f - f* <= |g|^2 / (2 mu) and |w - w*| <= |g| / mu, NaN where the
+        smallest curvature mu may be 0.
+    advice : tuple of str
+        What follows from it.
+    """
+
+    coef_error: float
+    intercept_error: float
+    excess_loss: float
+    grad_norm: float
+    condition: float
+    epochs_needed: float
+    epochs_is: str
+    against: str
+    advice: tuple[str, ...]
+
+    def _rows(self) -> list[tuple[str, str]]:
+        most = "at most " if self.against == "certificate" else ""
+
+        def told(value: float, what: str) -> str:
+            if np.isnan(value):
+                return "not to be told"
+            return f"{most}{f'{100 * value:.3g} %' if 1e-4 < value < np.inf else f'{value:.2g}'} {what}"
+
+        further = "not to be told"
+        if self.epochs_needed == np.inf:
+            further = "never to a loss within a millionth of the minimum"
+        elif not np.isnan(self.epochs_needed):
+            lead = "at least " if self.epochs_is == "bound" else ""
+            further = f"{lead}{count(self.epochs_needed)} to a loss within a millionth of the minimum"
+        return [
+            ("coef", told(self.coef_error, "of its length off")),
+            ("intercept", told(self.intercept_error, "of its size off")),
+            ("loss", told(self.excess_loss, "above the minimum")),
+            ("gradient", f"{self.grad_norm:.3g} long"),
+            ("condition", "not to be told" if np.isnan(self.condition) else numbered(self.condition)),
+            ("further", further),
+        ]
+
+    def _title(self) -> str:
+        return f"Check against the {self.against}" if self.against != "estimate" else "Check against an estimate"
+
+    def __repr__(self) -> str:
+        lines = [self._title(), *(f"  {name:<10} {text}" for name, text in self._rows())]
+        for sentence in self.advice:
+            lines += textwrap.wrap(sentence, 98, initial_indent="  ", subsequent_indent="  ")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return table(self._title(), self._rows(), " ".join(self.advice))
+
+
+@np.errstate(all="ignore")
+def check(result: FitResult, X: Any, y: Any, sample_weight: Any = None) -> Check:
+    """`FitResult.check`."""
+    problem = _rows_of(result, X, y, sample_weight)
+    options = result.options
+    loss, facts = options["loss"], facts_of(options["loss"][0])
+    make_loss(loss, problem.y)
+    l1, l2, intercept = options["l1"], options["l2"], options["fit_intercept"]
+    K, d = problem.y.shape[1], problem.X.shape[1]
+    weight = len(problem.X) if problem.sample_weight is None else float(problem.sample_weight.sum())
+    whole = (facts["curvature"] or 1.0) * (weight if facts["reduction"] == "sum" else 1.0)
+    bowl = Bowl(whole, l2, intercept, result.standardized, make_threads(None, problem.X.size))
+    at = result.coef.reshape(K, d), np.reshape(np.asarray(result.intercept, np.float64), K)
+    statistics = None if is_wide(problem, l2) else Statistics.of(problem, threads=bowl.threads)
+    found = modes(problem, bowl, statistics, at)
+    condition = np.nan if facts["curvature"] is None else found.condition
+    if not facts["squared"] or l1:
+        excess, of_coef, of_intercept, norm = _certified(result, problem, found, X, y, sample_weight)
+        against = "certificate"
+        needed, told = (0.0, "exact") if excess <= SMALL else (np.nan, "none")
+    else:
+        against, norm = "closed form" if found.exact else "estimate", float(np.linalg.norm(found.grad))
+        excess = _share(float(found.excess.sum()), found.yardstick)
+        of_coef, of_intercept = _errors(found, at, intercept=intercept)
+        needed, told = _further(result, found, len(problem.X), summed=facts["reduction"] == "sum")
+    return Check(
+        coef_error=of_coef,
+        intercept_error=of_intercept,
+        excess_loss=excess,
+        grad_norm=norm,
+        condition=condition,
+        epochs_needed=needed,
+        epochs_is=told,
+        against=against,
+        advice=tuple(_advice(result, problem, excess, needed, against)),
+    )
+
+
+def _rows_of(result: FitResult, X: Any, y: Any, sample_weight: Any) -> Problem:
+    """The rows, checked as `predict` does, and the targets."""
+    problem = make_problem(X, y, sample_weight)
+    d = result.coef.shape[-1]
+    if problem.X.shape[1] != d:
+        raise ValueError(f"X must have {d} features as in the fit, got {problem.X.shape[1]}")
+    _door.same_columns(X, result.features)
+    if problem.single != (result.coef.ndim == 1) or (not problem.single and problem.y.shape[1] != len(result.coef)):
+        shape = "(n,)" if result.coef.ndim == 1 else f"(n, {len(result.coef)})"
+        given = "(n,)" if problem.single else f"(n, {problem.y.shape[1]})"
+        raise ValueError(f"y must be {shape} as in the fit, got {given}")
+    return replace(problem, names=result.features or problem.names)
+
+
+def _share(excess: float, yardstick: float) -> float:
+    return excess / yardstick if yardstick else (0.0 if excess == 0 else np.inf)
+
+
+def _errors(found: Modes, at: tuple[Array, Array], *, intercept: bool) -> tuple[float, float]:
+    """Of coefficients and intercepts, relative to those of the nearest minimum."""
+    if found.away is None:
+        return np.nan, np.nan
+    coef, b = at
+    K, d = coef.shape
+    frame = found.frame or Frame(np.zeros(d), np.ones(d))
+    w, v = found.away[:, :d] / frame.scale, found.away[:, d] if intercept else np.zeros(K)
+    v = v - w @ frame.mean
+    of_intercept = _share(float(np.linalg.norm(v)), float(np.linalg.norm(b - v))) if intercept else 0.0
+    return _share(float(np.linalg.norm(w)), float(np.linalg.norm(coef - w))), of_intercept
+
+
+def _further(result: FitResult, found: Modes, n: int, *, summed: bool) -> tuple[float, str]:
+    """Epochs from here by the same rule, at the rate of the last step, and what that number is."""
+    if found.excess.sum() <= SMALL * found.yardstick:
+        return 0.0, "exact"
+    lr = float(result.history.lr[-1]) if len(result.history.lr) else result.lr
+    if not lr > 0:
+        return np.nan, "none"
+    size = result.options.get("batch_size")
+    rule = result.options.get("optimizer", (result.optimizer, {}))
+    return epochs_by(found, rule, None if size is None or size >= n else size, n, lr, summed=summed)
+
+
+def _certified(
+    result: FitResult, problem: Problem, found: Modes, X: Any, y: Any, sample_weight: Any
+) -> tuple[float, float, float, float]:
+    """Bounds on the excess loss and the errors of coefficients and intercept; the gradient's length."""
+    options, K, d = result.options, problem.y.shape[1], problem.X.shape[1]
+    given = {"loss": options["loss"], "l2": options["l2"], "sample_weight": sample_weight}
+    value, grad, of_b = loss_and_gradient(X, y, result.coef, result.intercept, **given)
+    grad, of_b = np.reshape(grad, (K, d)), np.reshape(np.asarray(of_b, np.float64), (K, 1))
+    coef, b = result.coef.reshape(K, d), np.reshape(np.asarray(result.intercept, np.float64), K)
+    frame = found.frame or Frame(np.zeros(d), np.ones(d))
+    if options["fit_intercept"]:
+        grad = grad - of_b * frame.mean
+    grad = grad / frame.scale
+    if l1 := options["l1"]:
+        value += l1 * float(np.abs(coef).sum())
+        most = l1 / frame.scale
+        shrunk = np.sign(grad) * np.maximum(np.abs(grad) - most, 0.0)
+        grad = np.where(coef == 0, shrunk, grad + np.sign(coef) * most)
+    if options["fit_intercept"]:
+        grad = np.hstack([grad, of_b])
+    norm, smallest = float(np.linalg.norm(grad)), _least_curvature(result, problem, found)
+    if not smallest > 0:
+        return (np.nan if norm > 0 else 0.0), np.nan, np.nan, norm
+    above, far = norm**2 / (2 * smallest), norm / smallest
+    # f* >= f - above: so the share is at most that
+    at_zero, _, _ = loss_and_gradient(X, y, np.zeros_like(result.coef), 0.0, **given)
+    least, nothing = value - above, NOTHING * at_zero
+    share = _share(above, at_zero) if value <= nothing else above / least if least > nothing else np.inf
+    # of v = scale w the distance is at most `far`
+    in_w = far / float(frame.scale.min())
+    in_b = far * float(np.sqrt(1 + ((frame.mean / frame.scale) ** 2).sum()))
+    length = float(np.linalg.norm(coef))
+    of_coef = _share(in_w, max(length - in_w, 0.0))
+    of_b_error = _share(in_b, max(float(np.linalg.norm(b)) - in_b, 0.0)) if options["fit_intercept"] else 0.0
+    return share, of_coef, of_b_error, norm
+
+
+def _least_curvature(result: FitResult, problem: Problem, found: Modes) -> float:
+    """What the objective curves everywhere and in every direction; 0 if that is not sure."""
+    squared = facts_of(result.options["loss"][0])["squared"]
+    columns = problem.X.shape[1] + result.options["fit_intercept"]
+    if squared and found.exact and len(found.values) == columns:
+        return found.smallest
+    if result.options["fit_intercept"] or not result.options["l2"]:
+        return 0.0
+    scale = 1.0 if found.frame is None else found.frame.scale
+    return float(np.min(result.options["l2"] / np.square(scale)))
+
+
+def _advice(result: FitResult, problem: Problem, excess: float, needed: float, against: str) -> list[str]:
+    """What to do, and which solver is made for such a problem."""
+    n, d = problem.X.shape
+    facts, options = facts_of(result.options["loss"][0]), result.options
+    done = excess <= SMALL
+    said = []
+    if done:
+        said.append("Nothing is left to do: the loss is within a millionth of the minimum.")
+    elif needed == np.inf and result.engine != "closed_form":
+        said.append(f"At lr={result.lr:g} it never gets there: diagnose(X, y, lr={result.lr:g}) says why.")
+    elif needed > 1000:
+        said.append(f"At lr={result.lr:g} that is long: diagnose(X, y, lr={result.lr:g}) says why.")
+    if not facts["squared"]:
+        if facts["curvature"] is None:
+            said.append(
+                "No gradient certifies a minimum where the loss has kinks. Up to some thousand rows a linear "
+                "programme (scipy.optimize.linprog) is exact."
+            )
+        elif against == "certificate" and np.isnan(excess):
+            said.append(
+                "Without l2 on all coefficients, intercept included, this loss may be flat somewhere, and its gradient "
+                "bounds nothing; where it is short beside that at the start, the run is near the end."
+            )
+        return said
+    if options["l1"]:
+        if np.isnan(excess):
+            said.append("The rows leave a direction without curvature, so the gradient bounds nothing.")
+        said.append("For l1 on many features coordinate descent (scikit-learn's Lasso, skglm) is faster.")
+    elif not done and n < 4 * d and min(n, d) > 64:
+        said.append("With so few rows for the features LAPACK's least squares, fastgd.closed_form, is faster.")
+    elif not done and result.engine == "rows":
+        said.append("Faster: fastgd.fit without a rate and epochs needs one pass over the rows and ends at the minimum.")
+    return said

@@ -1,0 +1,351 @@
+"""Diagnose: what a rate will do, before it is run; and which features make it so."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastgd import _core, _door
+from fastgd._advice import ILL, Look, advise, count, numbered
+from fastgd._auto import bend_of, bent, of_rule
+from fastgd._curvature import Bowl, Modes, is_wide, modes
+from fastgd._door import Array
+from fastgd._forecast import steps_to
+from fastgd._html import table
+from fastgd._request import Problem, check_use, facts_of, make_loss, make_problem, make_threads
+from fastgd._statistics import Statistics
+from fastgd.insight import Stable, stability
+
+#: to so small an excess loss, relative as in `Diagnosis`, epochs are counted
+SMALL = 1e-6
+#: a rate above so much of the largest stable one oscillates
+_SWINGS = 0.75
+#: a bound that suffices has about so much to spare
+_SPARE = 2.0
+#: more epochs than that, or so much less than the automatic rate, is a crawl
+_LONG, _SLOW = 1000, 10.0
+#: what the scale of a column may do without being told
+_HARMLESS = 10.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis:
+    """What a rate does to a problem, and why.
+
+    All curvatures are of the objective's Hessian in the coordinates that are iterated on, penalty and intercept
+    included.
+
+    Attributes
+    ----------
+    L, mu : float
+        The largest curvature, and the smallest that is not 0 within rounding. Of a smooth loss that is not squared,
+        those that there would be if every row bent as much as the loss can: L is then a bound. NaN for losses with
+        kinks, whose curvature has none.
+    condition : float
+        L / mu.
+    lr_max : float
+        The largest stable rate.
+    lr_max_is : {"exact", "estimate", "bound", "none"}
+        "exact" full batch on a squared loss: sgd 2/L, momentum 2(1+beta)/L, nesterov 2(1+beta)/((1+2 beta)L); implicit
+        steps are stable at any rate. "estimate" the same with an L that is known to a few digits, where more than 512
+        rows have more than 512 features. "bound": smaller rates are stable, larger ones may be: other smooth losses,
+        the accelerated rule (1/L), and batches of B rows, 1/((1 + 1/B) L + tr/B), tr being the Hessian's trace, times
+        1 - beta with momentum; it suffices for rows about as light in the tails as Gaussian ones. "none": `lr_max` is
+        NaN, as for losses with kinks and for adagrad, rmsprop and adam, whose steps do not grow with the gradient.
+    lr_auto : float
+        What `fastgd.fit` takes for `lr="auto"` with the same rule, batches and coordinates.
+    lr : float or None
+        The rate that was asked about.
+    epochs : float
+        At `lr`, or without it at `lr_auto`, and from zero coefficients: the first epoch after which the excess loss
+        (f - f*) / f* is at most 1e-6, f being the objective and f* its minimum. Where f* is 0 within rounding, that is
+        at most 2.2e-16 times f(0), the objective at zero coefficients, it is (f - f*) / (f(0) - f*). Infinite where
+        that is never reached.
+    epochs_is : {"exact", "estimate", "bound", "none"}
+        "exact" full batch on a squared loss with sgd, momentum, nesterov and accelerated, but for the rounding of a
+        run's own numbers; "estimate" for more than 512 rows with more than 512 features, and beyond 200,000 accelerated
+        steps; "bound" for squared losses in batches: at least so many, half of what the mean path takes; "none": NaN.
+    verdict : {"diverges", "oscillates", "crawls", "good"} or None
+        On `lr`. "diverges": at or beyond `lr_max`, or beyond twice a `lr_max` that is a bound. "oscillates": beyond
+        0.75 `lr_max`, where along the stiffest direction more than half of each step is taken back by the next.
+        "crawls": more than 1000 epochs, or less than a tenth of `lr_auto`. "good": all else. None without `lr`, and
+        where `lr_max_is` is "none".
+    features : tuple of int, or of str where X was a table with names
+        The columns of X, ordered by the harm that their scale does.
+    harm : ndarray, shape (d,)
+        In the same order: the condition number of the column alone with the intercept, so 1 is none. Without an
+        intercept how many times its mean square (or the other way round) is that of the geometric mean of all.
+    advice : tuple of str
+        What to do and why, in the order in which one would do it.
+    """
+
+    L: float
+    mu: float
+    condition: float
+    lr_max: float
+    lr_max_is: str
+    lr_auto: float
+    lr: float | None
+    epochs: float
+    epochs_is: str
+    verdict: str | None
+    features: tuple[int | str, ...]
+    harm: Array
+    advice: tuple[str, ...]
+    #: the rule and its batches, in words
+    by: str
+
+    def _rows(self) -> list[tuple[str, str]]:
+        if self.condition == self.condition:
+            bent = f"{numbered(self.condition)} (L {self.L:.6g}, mu {self.mu:.6g})"
+        else:
+            bent = "not to be told"
+        said = {"exact": "stable below {:.6g}", "estimate": "stable below about {:.6g}", "bound": "sure below {:.6g}"}
+        stable = said.get(self.lr_max_is, "no limit to tell").format(self.lr_max)
+        if self.lr_max == np.inf:
+            stable = "any rate is stable"
+        rate = self.lr_auto if self.lr is None else self.lr
+        at_least = "at least " if self.epochs_is == "bound" else ""
+        epochs = "not to be told" if self.epochs_is == "none" else f"{at_least}{count(self.epochs)} at lr={rate:.6g}"
+        guilty = [
+            f"{name if isinstance(name, str) else f'column {name}'} ({numbered(harm)} alone)"
+            for name, harm in zip(self.features, self.harm, strict=True)
+            if harm > _HARMLESS
+        ]
+        scales = ", ".join(guilty[:3]) + (f" and {len(guilty) - 3} more" if len(guilty) > 3 else "")
+        return [
+            ("by", self.by),
+            ("condition", bent),
+            ("rate", f"{stable}, automatic {self.lr_auto:.6g}"),
+            ("epochs", epochs),
+            ("to blame", scales or "no column's scale"),
+        ]
+
+    def _title(self) -> str:
+        if self.verdict is None:
+            return "Diagnosis" if self.lr is None else f"Diagnosis: no verdict on lr={self.lr:g}"
+        return f"Diagnosis: lr={self.lr:g} {'is good' if self.verdict == 'good' else self.verdict}"
+
+    def __repr__(self) -> str:
+        lines = [self._title()]
+        lines += [f"  {name:<10} {text}" for name, text in self._rows()]
+        for at, sentence in enumerate(self.advice, 1):
+            lines += textwrap.wrap(sentence, 98, initial_indent=f"{at:3}. ", subsequent_indent="     ")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        advice = [(f"{at}.", sentence) for at, sentence in enumerate(self.advice, 1)]
+        return table(self._title(), [*self._rows(), *advice])
+
+
+@np.errstate(all="ignore")
+def diagnose(
+    X: Any,
+    y: Any,
+    *,
+    lr: float | None = None,
+    batch_size: int | None = None,
+    loss: str | tuple[str, dict[str, float]] = "mse",
+    optimizer: str | tuple[str, dict[str, float]] = "sgd",
+    l2: float = 0.0,
+    fit_intercept: bool = True,
+    sample_weight: Any = None,
+    standardize: bool = False,
+) -> Diagnosis:
+    """What gradient descent will do on a problem: which rates are stable, how long it takes, whose fault that is.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, d), or (n,) for one feature
+    y : array-like, shape (n,) or (n, K)
+    lr : float, optional
+        A rate to be judged.
+    batch_size, loss, optimizer, l2, fit_intercept, sample_weight
+        As in `fastgd.fit`; a rate only means something together with them.
+    standardize : bool, default False
+        Whether the rate is meant for centred and scaled features.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is wrong.
+
+    Notes
+    -----
+    One pass reduces the rows to sufficient statistics. Singular values of these are the Hessian's curvatures, and along
+    each of its eigenvectors a full-batch rule is a recurrence of one number, which tells its epochs without running
+    them (Polyak, "Introduction to Optimization", 1987, section 2.1.2; O'Donoghue and Candes, "Adaptive Restart for
+    Accelerated Gradient Schemes", 2015). That costs n d^2 + d^3 as `fastgd.fit` without options does; where more than
+    512 rows have more than 512 features some sixty passes by Lanczos's method estimate the same.
+
+    Examples
+    --------
+    >>> import fastgd
+    >>> x, y = fastgd.datasets.load_points()
+    >>> found = fastgd.diagnose(x, y, lr=1e-4)
+    >>> print(f"{found.verdict}: condition number {found.condition:,.0f}, stable below {found.lr_max:.6g}")
+    crawls: condition number 66,031, stable below 0.000401296
+    """
+    problem = make_problem(X, y, sample_weight)
+    n, d = problem.X.shape
+    if batch_size is not None:
+        batch_size = _door.integer(batch_size, "batch_size")
+        batch_size = None if batch_size >= n else batch_size
+    loss = make_loss(loss, problem.y)
+    optimizer = _core.choose("optimizer", *_door.choice(optimizer, "optimizer"))
+    implicit = check_use(optimizer[0], loss[0], batch_size, n) is not None
+    lr = None if lr is None else _door.positive(lr, "lr")
+    l2 = _door.non_negative(l2, "l2")
+    intercept, standardize = _door.flag(fit_intercept, "fit_intercept"), _door.flag(standardize, "standardize")
+    threads, facts = make_threads(None, problem.X.size), facts_of(loss[0])
+
+    weight = n if problem.sample_weight is None else float(problem.sample_weight.sum())
+    kinked, summed = facts["curvature"] is None, facts["reduction"] == "sum"
+    curved = _bend(problem, batch_size) if kinked else facts["curvature"]
+    whole = curved * (weight if summed else 1.0)
+    bowl = Bowl(whole, l2, intercept, standardize, threads)
+    wide = is_wide(problem, l2)
+    statistics = None if wide else Statistics.of(problem, threads=threads)
+    found = modes(problem, bowl, statistics)
+    other = None
+    if not (wide or standardize) and found.condition > ILL:
+        other = modes(problem, replace(bowl, standardize=True), statistics)
+
+    unknown = not found.exact and not len(found.values)
+    share = (batch_size or n) / n if summed else 1.0  # of a step's Hessian in the objective's
+    of_l2 = float(found.ridge.max()) * whole
+    largest = found.largest * share + (of_l2 if share < 1 else 0.0)
+    trace = share * whole * (float(found.squares.sum()) + intercept)
+    stable = stability(
+        optimizer, batch_size, squared=facts["squared"], largest=np.nan if kinked or unknown else largest, trace=trace
+    )
+    kind = "estimate" if stable.kind == "exact" and wide and not implicit else stable.kind
+    bend = largest
+    if batch_size is not None or not facts["squared"]:
+        bend = bent(batch_size, implicit, largest=share * found.bare, trace=trace) + of_l2
+    lr_auto = of_rule(1 / bend if 0 < bend < np.inf else 1.0, *optimizer)
+
+    rate = lr_auto if lr is None else lr
+    epochs, told = np.nan, "none"
+    if facts["squared"]:
+        epochs, told = epochs_by(found, optimizer, batch_size, n, rate, summed=summed)
+    shown = replace(found, values=np.full(1, np.nan)) if kinked else found
+    order, harm = _harm(found, intercept=intercept)
+    verdict = None if lr is None else _verdict(lr, stable, lr_auto, epochs)
+    look = Look(
+        problem=problem,
+        loss=loss[0],
+        kinked=kinked,
+        optimizer=optimizer[0],
+        batch_size=batch_size,
+        l2=l2,
+        intercept=intercept,
+        standardize=standardize,
+        found=found,
+        other=other,
+        statistics=statistics,
+        stable=stable,
+        lr=lr,
+        lr_auto=lr_auto,
+        epochs=epochs,
+        epochs_is=told,
+        verdict=verdict,
+        order=order,
+        harm=harm,
+        whole=whole,
+        largest=largest,
+        trace=trace,
+        epochs_of=lambda other: _elsewhere(other, optimizer, n) if facts["squared"] else (np.nan, np.nan),
+    )
+    size = "full batch" if batch_size is None else "single rows" if batch_size == 1 else f"batches of {batch_size} rows"
+    names = problem.names
+    return Diagnosis(
+        L=shown.largest if len(shown.values) else (0.0 if found.exact else np.nan),
+        mu=shown.smallest if len(shown.values) else (0.0 if found.exact else np.nan),
+        condition=shown.condition,
+        lr_max=stable.limit,
+        lr_max_is=kind,
+        lr_auto=lr_auto,
+        lr=lr,
+        epochs=epochs,
+        epochs_is=told,
+        verdict=verdict,
+        features=tuple(int(j) if names is None else names[j] for j in order),
+        harm=harm[order],
+        advice=tuple(advise(look)),
+        by=f"{optimizer[0]}, {size}, {loss[0]}{', standardised' if standardize else ''}",
+    )
+
+
+def _bend(problem: Problem, batch_size: int | None) -> float:
+    """What stands for the curvature of a loss with kinks, from the mean absolute residual at zero, as in `fit`."""
+    return bend_of(float(np.average(np.abs(problem.y).mean(axis=1), weights=problem.sample_weight)), batch_size)
+
+
+def epochs_by(
+    found: Modes,
+    optimizer: tuple[str, dict[str, float]],
+    batch_size: int | None,
+    n: int,
+    lr: float,
+    *,
+    summed: bool,
+) -> tuple[float, str]:
+    """Epochs of a squared loss from the start to `SMALL`, and what that number is; `summed`: over rows."""
+    (name, parameters), B = optimizer, batch_size
+    small = SMALL * found.yardstick
+    if found.zero != found.zero:
+        return np.nan, "none"
+    if B is None and name in ("sgd", "momentum", "nesterov", "accelerated"):
+        steps, exact = steps_to(small, found.values, found.excess, name, parameters, lr)
+        return steps, "exact" if exact and found.exact else "estimate"
+    if B is None or name not in ("sgd", "momentum", "nesterov", "implicit") or (summed and found.ridge.any()):
+        return np.nan, "none"
+    # the mean path is that of full-batch steps; a few rows may by their order be faster, but hardly twice
+    values = found.values * (B / n if summed else 1.0)
+    gentle = (1 - parameters.get("beta", 0.0)) / values[0] if len(values) else lr
+    rule = "sgd" if name == "implicit" else name
+    steps, _ = steps_to(small, values, found.excess, rule, parameters, min(lr, gentle))
+    return float(np.ceil(steps / 2 / np.ceil(n / B))), "bound"
+
+
+def _elsewhere(found: Modes, optimizer: tuple[str, dict[str, float]], n: int) -> tuple[float, float]:
+    """The automatic rate full batch in other coordinates, and its epochs."""
+    lr = of_rule(1 / found.largest if found.largest else 1.0, *optimizer)
+    return lr, epochs_by(found, optimizer, None, n, lr, summed=False)[0]
+
+
+def _verdict(lr: float, stable: Stable, lr_auto: float, epochs: float) -> str | None:
+    if stable.kind == "none":
+        return None
+    if lr >= stable.limit * (_SPARE if stable.kind == "bound" else 1.0):
+        return "diverges"
+    if lr > _SWINGS * stable.limit:
+        return "oscillates"
+    return "crawls" if epochs > _LONG or lr < lr_auto / _SLOW else "good"
+
+
+def _harm(found: Modes, *, intercept: bool) -> tuple[Any, Array]:
+    """The columns ordered by what their scale does, and that of each, as `Diagnosis` says."""
+    squares = found.squares + found.ridge
+    if not intercept:
+        live = squares[squares > 0]
+        usual = float(np.exp(np.log(live).mean())) if len(live) else 1.0
+        times = np.where(squares > 0, squares / usual, 1.0)
+        harm = np.maximum(times, 1 / times)
+    else:
+        variance = np.asarray(found.spread**2 + found.ridge)
+        # of [[m, mean], [mean, 1]] the two eigenvalues have this sum and product
+        total = squares + 1
+        large = (total + np.sqrt(np.maximum((squares - 1) ** 2 + 4 * (squares - variance), 0.0))) / 2
+        harm = np.where(variance > 0, large / (variance / large), np.maximum(squares, 1.0))
+    harm = np.where(np.isfinite(harm), harm, np.inf)
+    return np.argsort(-harm, kind="stable"), harm
+

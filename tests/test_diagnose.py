@@ -1,0 +1,372 @@
+"""What `diagnose` foretells comes true: over made and real problems, for every rule that it claims to know."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+import fastgd
+from fastgd import _curvature, _forecast
+from fastgd._curvature import Bowl, modes
+from fastgd._request import make_problem as checked
+from fastgd._statistics import Statistics
+
+RULES = ["sgd", "momentum", ("nesterov", {"beta": 0.8}), "accelerated"]
+
+
+def generic(n=120, d=4, scales=1.0, offset=0.0, noise=0.5, outputs=None, seed=0):
+    rng = np.random.default_rng(seed)
+    shape = (d,) if outputs is None else (d, outputs)
+    Z = rng.standard_normal((n, d))
+    y = Z @ rng.standard_normal(shape) + 0.7 + noise * rng.standard_normal((n, *shape[1:]))
+    return Z * scales + offset, y
+
+
+def duplicates(apart):
+    X, y = generic(d=3, seed=1)
+    return np.column_stack([X, X[:, 0] + apart * np.random.default_rng(2).standard_normal(len(X))]), y
+
+
+def blocks():
+    """Like houses in a county: skewed, correlated, of very different sizes."""
+    rng = np.random.default_rng(3)
+    income, age = rng.lognormal(1.2, 0.4, 300), rng.uniform(1, 52, 300)
+    rooms = 3 + 0.6 * income + rng.standard_normal(300)
+    X = np.column_stack([income, age, rooms, rooms / 5 + 0.1 * rng.standard_normal(300), rng.uniform(32, 42, 300)])
+    return X, 0.4 * income + 0.01 * age + 0.3 * rng.standard_normal(300)
+
+
+def penguins():
+    X, y, _ = fastgd.datasets.load_penguins()
+    return X, y / 1000
+
+
+def diabetes():
+    """The shape of that table: columns of length 1 about 0, all small."""
+    X, y = generic(n=442, d=10, seed=4)
+    X = X + 0.6 * X[:, :1]
+    X = X - X.mean(axis=0)
+    return X / np.linalg.norm(X, axis=0), 150 + 70 * y
+
+
+WEIGHTS = np.arange(120) % 4 + 0.5
+PROBLEMS = {
+    "points": (fastgd.datasets.load_points, {}),
+    "points standardised": (fastgd.datasets.load_points, {"standardize": True}),
+    "points half_mse": (fastgd.datasets.load_points, {"loss": "half_mse"}),
+    "points sse": (fastgd.datasets.load_points, {"loss": "sse"}),
+    "points through 0": (fastgd.datasets.load_points, {"fit_intercept": False}),
+    "penguins standardised": (penguins, {"standardize": True}),
+    "penguins l2": (penguins, {"l2": 3.0, "fit_intercept": False}),
+    "diabetes-like": (diabetes, {}),
+    "diabetes-like standardised": (diabetes, {"standardize": True, "loss": "half_mse"}),
+    "california-like": (blocks, {"standardize": True}),
+    "california-like l2": (blocks, {"standardize": True, "l2": 0.3, "loss": "half_mse"}),
+    "line": (lambda: fastgd.datasets.make_line(rng=1), {}),
+    "linear": (lambda: fastgd.datasets.make_linear(rng=1), {"loss": "half_mse"}),
+    "generic": (generic, {}),
+    "bad scales": (lambda: generic(scales=np.array([1, 5, 0.2, 12])), {}),
+    "bad scales sse": (lambda: generic(scales=np.array([1, 5, 0.2, 12])), {"loss": "sse", "sample_weight": WEIGHTS}),
+    "offset": (lambda: generic(offset=3.0), {}),
+    "offset 1e6 standardised": (lambda: generic(offset=1e6), {"standardize": True}),
+    "near duplicates": (lambda: duplicates(0.05), {}),
+    "near duplicates standardised": (lambda: duplicates(0.02), {"standardize": True}),
+    "duplicates": (lambda: duplicates(0.0), {}),
+    "weights": (generic, {"sample_weight": WEIGHTS}),
+    "weights standardised no intercept": (
+        lambda: generic(offset=1.0),
+        {"sample_weight": WEIGHTS, "standardize": True, "fit_intercept": False},
+    ),
+    "l2": (generic, {"l2": 2.0}),
+    "l2 standardised": (lambda: generic(scales=np.array([1, 50, 0.2, 4])), {"l2": 0.5, "standardize": True}),
+    "l2 sse": (generic, {"l2": 30.0, "loss": "sse", "sample_weight": WEIGHTS}),
+    "short rank": (lambda: generic(n=15, d=40), {}),
+    "short rank standardised": (lambda: generic(n=12, d=30, seed=5), {"standardize": True}),
+    "short rank l2": (lambda: generic(n=15, d=40), {"l2": 0.1}),
+    "no noise": (lambda: generic(noise=0.0), {}),
+    "outputs": (lambda: generic(outputs=3), {}),
+    "outputs standardised": (lambda: generic(outputs=2, scales=np.array([1, 5, 0.2, 9])), {"standardize": True}),
+}
+
+
+def gram(X, y, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fastgd.fit(X, y, engine="gram", **options)
+
+
+def found_by_bisection(X, y, told, optimizer, options, runs=14):
+    """Between a tenth and ten times what is told, the largest rate at which a run does not end above its start."""
+    rng = np.random.default_rng(0)
+    single = y.ndim == 1
+    shape = X.shape[1:] if X.ndim == 2 else (1,)
+    coef = 1e3 * rng.standard_normal(shape if single else (y.shape[1], *shape)) / np.abs(X).max()
+    start = coef, 0.0 if single else np.zeros(y.shape[1])
+    low, high = np.log(told / 10), np.log(told * 10)
+    for _ in range(runs):
+        rate = float(np.exp((low + high) / 2))
+        run = gram(X, y, lr=rate, epochs=4000, record=None, init=start, optimizer=optimizer, **options)
+        low, high = (low, np.log(rate)) if run.status == "diverged" else (np.log(rate), high)
+    return float(np.exp((low + high) / 2))
+
+
+def counted(X, y, found, lr, optimizer, options):
+    """Epochs of an actual run to a relative excess loss of 1e-6, that of the closed form."""
+    closed = {name: value for name, value in options.items()}
+    best = fastgd.closed_form(X, y, **closed).loss
+    run = gram(X, y, lr=lr, epochs=int(found.epochs * 1.3) + 10, optimizer=optimizer, **options)
+    zero = run.history.loss[0]
+    least = best if best > 2.2e-16 * zero else 0.0
+    excess = (run.history.loss - least) / (least or zero)
+    return run.history.epoch[int(np.argmax(excess <= 1e-6))] if (excess <= 1e-6).any() else np.inf
+
+
+@pytest.mark.parametrize("optimizer", RULES[:3], ids=lambda rule: rule if isinstance(rule, str) else rule[0])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_largest_stable_rate_is_found_by_bisection(problem, optimizer):
+    make, options = PROBLEMS[problem]
+    X, y = make()
+    told = fastgd.diagnose(X, y, optimizer=optimizer, **options)
+    assert told.lr_max_is == "exact"
+    assert found_by_bisection(X, y, told.lr_max, optimizer, options) == pytest.approx(told.lr_max, rel=0.05)
+
+
+@pytest.mark.parametrize("share", [None, 0.2, 0.7])
+@pytest.mark.parametrize("optimizer", RULES, ids=lambda rule: rule if isinstance(rule, str) else rule[0])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_epochs_are_those_of_a_run(problem, optimizer, share):
+    make, options = PROBLEMS[problem]
+    X, y = make()
+    lr = None if share is None else share * fastgd.diagnose(X, y, optimizer=optimizer, **options).lr_max
+    told = fastgd.diagnose(X, y, lr=lr, optimizer=optimizer, **options)
+    assert told.epochs_is == "exact"
+    if told.epochs > 1_500_000:
+        pytest.skip("longer than anyone would wait")
+    expected = counted(X, y, told, lr or told.lr_auto, optimizer, options)
+    assert told.epochs == pytest.approx(expected, rel=0.02, abs=1)
+
+
+@pytest.mark.parametrize("problem", [name for name in PROBLEMS if "short rank" not in name])
+@pytest.mark.parametrize("batch_size", [1, 10])
+def test_in_batches_the_bounds_hold(problem, batch_size, seed):
+    make, options = PROBLEMS[problem]
+    X, y = make()
+    told = fastgd.diagnose(X, y, batch_size=batch_size, **options)
+    assert told.lr_max_is == "bound"
+    assert told.lr_max == pytest.approx(told.lr_auto, rel=1e-6) or options.get("l2")
+    assert told.lr_auto == pytest.approx(auto(X, y, batch_size=batch_size, **options))
+    run = fastgd.fit(X, y, lr=told.lr_max, epochs=60, batch_size=batch_size, rng=seed, exact_loss=True, **options)
+    assert run.status == "max_epochs"
+    assert run.loss <= 1.5 * run.history.loss[0]
+    if told.epochs_is == "none":
+        assert options["loss"] == "sse"
+        return
+    best = fastgd.closed_form(X, y, **options).loss
+    within = run.history.loss - best <= 1e-6 * (best if best > 1e-16 * run.history.loss[0] else run.history.loss[0])
+    assert not within[run.history.epoch < told.epochs].any()
+
+
+def auto(X, y, *, batch_size, standardize=False, **options):
+    run = fastgd.fit(
+        X, y, epochs=1, batch_size=batch_size, standardize=standardize, optimizer="sgd", rng=0, **options
+    )
+    return run.lr
+
+
+@pytest.mark.parametrize("loss", ["huber", "absolute", "quantile", "mse"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "accelerated", "adam"])
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("l2", [0.0, 0.7])
+def test_the_automatic_rate_is_that_of_fit(loss, optimizer, standardize, l2):
+    X, y = generic(scales=np.array([1, 5, 0.2, 12]), offset=2.0)
+    same = {"loss": loss, "optimizer": optimizer, "standardize": standardize, "l2": l2}
+    for batch_size in [None] if optimizer == "accelerated" else [None, 7]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run = fastgd.fit(X, y, epochs=1, batch_size=batch_size, rng=0, **same)
+        told = fastgd.diagnose(X, y, batch_size=batch_size, **same)
+        assert told.lr_auto == pytest.approx(run.lr, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
+def test_below_the_bound_of_a_smooth_loss_runs_descend(optimizer, seed):
+    X, y = generic(scales=np.array([1, 5, 0.2, 12]), offset=2.0, seed=seed)
+    told = fastgd.diagnose(X, y, loss="huber", optimizer=optimizer)
+    assert (told.lr_max_is, told.epochs_is) == ("bound", "none")
+    run = fastgd.fit(X, 10 * y, loss="huber", lr=0.99 * told.lr_max, epochs=3000, optimizer=optimizer)
+    assert run.status == "max_epochs"
+    assert run.loss < run.history.loss[0]
+
+
+def test_case_3_is_told_why_the_tutorial_fails():
+    x, y = fastgd.datasets.load_points()
+    told = fastgd.diagnose(x, y, lr=1e-4)
+    assert (round(told.condition), told.verdict, told.features) == (66_031, "crawls", (0,))
+    assert (told.L, told.mu) == (pytest.approx(4983.8469, rel=1e-7), pytest.approx(0.0754774312, rel=1e-8))
+    assert told.lr_max == pytest.approx(0.000401296, rel=2e-6)
+    assert told.harm[0] == pytest.approx(told.condition)
+    assert told.epochs > 600_000
+    crawl, why, cure, other = told.advice
+    assert "about 661,000 epochs" in crawl
+    assert "the intercept is what crawls" in crawl
+    assert "66,031: column 0 of X has root mean square 49.91" in why
+    assert "standardize=True the condition number is 1, and lr=0.5 takes 1 epoch" in cure
+    assert "fastgd.fit" in other
+    assert "sgd, full batch, mse" in repr(told)
+    assert max(map(len, repr(told).splitlines())) <= 98
+
+
+@pytest.mark.parametrize(
+    ("share", "options", "verdict"),
+    [
+        (1.0, {}, "diverges"),
+        (3.0, {"optimizer": "momentum"}, "diverges"),
+        (0.8, {}, "oscillates"),
+        (0.5, {}, "good"),
+        (0.3, {"optimizer": "nesterov"}, "good"),
+        (0.02, {}, "crawls"),
+        (1.2, {"batch_size": 5}, "oscillates"),
+        (2.1, {"batch_size": 5}, "diverges"),
+        (0.5, {"batch_size": 5}, "good"),
+        (0.5, {"loss": "huber"}, "good"),
+        (0.02, {"loss": "huber"}, "crawls"),
+        (1.5, {"optimizer": "accelerated"}, "oscillates"),
+    ],
+)
+def test_verdicts(share, options, verdict):
+    X, y = generic()
+    lr = share * fastgd.diagnose(X, y, **options).lr_max
+    told = fastgd.diagnose(X, y, lr=lr, **options)
+    assert told.verdict == verdict
+    assert f"lr={lr:g} {'is good' if verdict == 'good' else verdict}" in repr(told)
+    assert (told.epochs == np.inf) == (verdict == "diverges" and "batch_size" not in options) or verdict == "oscillates"
+
+
+def test_where_nothing_can_be_known_nothing_is_claimed():
+    X, y = generic()
+    for options in ({"loss": "absolute"}, {"loss": "quantile", "optimizer": "momentum"}, {"optimizer": "adam"}):
+        told = fastgd.diagnose(X, y, lr=0.1, **options)
+        assert (told.verdict, told.lr_max_is, told.epochs_is) == (None, "none", "none")
+        assert np.isnan([told.lr_max, told.epochs]).all()
+        assert "no rate can be called too large" in told.advice[0]
+    assert np.isnan(fastgd.diagnose(X, y, loss="absolute").L)
+    told = fastgd.diagnose(X, y, lr=1e9, batch_size=1, optimizer="implicit")
+    assert (told.lr_max, told.lr_max_is) == (np.inf, "exact")
+    assert "any rate is stable" in repr(told)
+    huge = fastgd.diagnose(X * 1e200, y)
+    assert np.isnan([huge.L, huge.condition, huge.lr_max, huge.epochs]).all()
+    assert huge.advice == ("X or y hold numbers that are too large to be squared: divide them by their size first.",)
+
+
+def test_features_are_ordered_by_the_harm_of_their_scales_and_bear_their_names():
+    pd = pytest.importorskip("pandas")
+    X, y = generic(scales=np.array([1, 500, 0.2, 40]))
+    assert fastgd.diagnose(X, y).features == (1, 3, 2, 0)
+    sizes = np.log((X**2).mean(axis=0))
+    assert fastgd.diagnose(X, y, fit_intercept=False).features == tuple(np.argsort(-np.abs(sizes - sizes.mean())))
+    named = fastgd.diagnose(pd.DataFrame(X, columns=["a", "b", "<c>", "d"]), y, lr=1.0)
+    assert named.features == ("b", "d", "<c>", "a")
+    assert "column 'b' (root mean square" in named.advice[0]
+    page = fastgd.diagnose(pd.DataFrame(X[:, 2:], columns=["<c>", "d"]), y)._repr_html_()
+    assert "&lt;c&gt;" in page
+    assert "<c>" not in page
+    assert "<script" not in page
+
+
+ADVISED = {
+    "column 2 of X and column 0 of X nearly determine each other": lambda X: X[:, [0, 1, 0]] + 1e-4 * X[:, [1, 1, 2]],
+    "Column 1 of X is constant": lambda X: X * [1, 0, 1, 1] + [0, 7, 0, 0],
+    "column 2 of X lies at 2000": lambda X: X + [0, 0, 2000, 0],
+    "column 0 of X has root mean square": lambda X: X * [1000, 1, 1, 1],
+    "are independent: many coefficients": lambda X: X[:, [0, 1, 2, 3, 0]],
+}
+
+@pytest.mark.parametrize("sentence", ADVISED)
+def test_advice_names_what_is_wrong(sentence):
+    X, y = generic()
+    said = " ".join(fastgd.diagnose(ADVISED[sentence](X), y).advice)
+    assert sentence in said or sentence.replace("2 of X and column 0", "0 of X and column 2") in said
+    assert not any(other in said for other in ADVISED if other[:9] != sentence[:9] and "constant" in other)
+
+
+def test_a_sound_problem_gets_one_sentence():
+    X, y = generic()
+    assert len(fastgd.diagnose(X, y, lr=0.2).advice) == 1
+    assert "y is constant" in fastgd.diagnose(X, np.ones(len(X))).advice[0]
+    assert any("l2=1000 bends" in sentence for sentence in fastgd.diagnose(X, y, l2=1000).advice)
+    assert "y is far from 0" in fastgd.diagnose(X, y + 50, fit_intercept=False).advice[0]
+    assert "larger batches allow no larger rate" in fastgd.diagnose(X, y, batch_size=60).advice[-1]
+
+
+@pytest.mark.parametrize("options", [{}, {"standardize": True}, {"l2": 0.5}, {"fit_intercept": False, "loss": "sse"}])
+def test_what_lanczos_sees_of_many_features_is_near(options, monkeypatch):
+    rng = np.random.default_rng(6)
+    X = rng.standard_normal((400, 60)) * rng.uniform(0.5, 2, 60) + 0.2
+    y = np.column_stack([X[:, 0], X[:, 1] - X[:, 2]]) + rng.standard_normal((400, 2))
+    for optimizer in RULES:
+        exact = fastgd.diagnose(X, y, optimizer=optimizer, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(_curvature, "MANY", 10)
+            near = fastgd.diagnose(X, y, optimizer=optimizer, **options)
+        assert near.epochs_is == "estimate"
+        assert near.lr_max_is == ("bound" if optimizer == "accelerated" else "estimate")
+        assert near.lr_max == pytest.approx(exact.lr_max, rel=0.02)
+        assert near.epochs == pytest.approx(exact.epochs, rel=0.05, abs=1)
+        assert near.condition == pytest.approx(exact.condition, rel=0.1)
+
+
+def test_accelerated_steps_beyond_those_simulated_are_an_estimate(monkeypatch):
+    x, y = fastgd.datasets.load_points()
+    exact = fastgd.diagnose(x, y, optimizer="accelerated", lr=1e-5)
+    monkeypatch.setattr(_forecast, "_STEPS", int(exact.epochs / 1.5))
+    near = fastgd.diagnose(x, y, optimizer="accelerated", lr=1e-5)
+    assert (exact.epochs_is, near.epochs_is) == ("exact", "estimate")
+    assert exact.epochs / 4 < near.epochs < 4 * exact.epochs
+
+
+def test_nothing_of_X_is_changed_and_layouts_agree():
+    X, y = generic()
+    X.flags.writeable = False
+    told = fastgd.diagnose(X, y)
+    assert repr(told) == repr(fastgd.diagnose(np.asfortranarray(X), y))
+    assert fastgd.diagnose(X.astype(np.float32), y).lr_max == pytest.approx(told.lr_max, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": 0.0}, "lr must be a finite number > 0, got 0.0"),
+        ({"lr": "auto"}, "lr must be a finite number > 0"),
+        ({"l2": -1}, "l2 must be a finite number >= 0, got -1"),
+        ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
+        ({"loss": "mean"}, "loss must be one of"),
+        ({"optimizer": "sdg"}, "optimizer must be one of"),
+        ({"optimizer": "accelerated", "batch_size": 3}, "batch_size must be None for optimizer 'accelerated'"),
+        ({"standardize": "auto"}, "standardize must be True or False"),
+        ({"fit_intercept": 1}, "fit_intercept must be True or False"),
+    ],
+)
+def test_wrong_requests(options, message):
+    X, y = generic()
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        fastgd.diagnose(X, y, **options)
+
+
+def test_modes_add_up_to_the_objective(seed):
+    """At any start the objective is the minimum plus what the modes hold."""
+    rng = np.random.default_rng(seed)
+    X, y = generic(outputs=2, scales=np.array([1, 30, 0.2, 4]), offset=1.0, seed=seed)
+    problem = checked(X, y)
+    coef, intercept = rng.standard_normal((2, 4)), rng.standard_normal(2)
+    for standardize in (False, True):
+        found = modes(
+            problem, Bowl(2.0, 0.3, True, standardize, 1), Statistics.of(problem, threads=1), (coef, intercept)
+        )
+        value, _, _ = fastgd.loss_and_gradient(X, y, coef, intercept, l2=0.3)
+        assert found.least + found.excess.sum() == pytest.approx(value, rel=1e-10)
+        assert found.least == pytest.approx(fastgd.closed_form(X, y, l2=0.3).loss, rel=1e-10)
+        assert found.zero == pytest.approx((y**2).sum() / len(y), rel=1e-12)
