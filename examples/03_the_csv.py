@@ -35,6 +35,10 @@ def main(out="out"):
     rounds = np.log(2) / -np.log1p(-1e-4 * flat)
     print(f"At a rate of 0.0001 the intercept needs {rounds:,.0f} rounds for each half of its way.")
 
+    print("\nfastgd says the same, and what to do about it:")
+    print(fastgd.diagnose(x, y, lr=1e-4))
+    print(result.check(x, y))
+
     own = fastgd.fit(x, y)  # no rate, no rounds: fastgd centres and scales x, and takes the rate from the curvature
     print(f"\nfit(x, y) alone: w {own.coef[0]:.7f}, b {own.intercept:.7f}, error {own.loss:.6f}, {own.status}")
 

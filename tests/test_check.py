@@ -9,7 +9,7 @@ import pytest
 
 import fastgd
 from fastgd import _check, _curvature
-from test_diagnose import PROBLEMS, RULES, generic, gram
+from problems import PROBLEMS, RULES, generic, gram
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -27,7 +27,7 @@ def test_errors_are_those_to_the_closed_form(problem):
     assert found.excess_loss == pytest.approx(expected, rel=1e-6, abs=1e-9)
     assert found.grad_norm == pytest.approx(result.history.grad_norm[-1], rel=1e-6, abs=1e-9 * zero)
     assert found.condition == fastgd.diagnose(X, y, **options).condition
-    if "duplicates" == problem or "rank" in problem:
+    if problem == "duplicates" or "rank" in problem:
         return  # the minimum of smallest coefficients need not be the nearest
     away = np.linalg.norm(result.coef - best.coef) / np.linalg.norm(best.coef)
     assert found.coef_error == pytest.approx(away, rel=1e-5, abs=1e-9)
@@ -73,7 +73,7 @@ def test_case_3_is_measured():
     assert found.intercept_error == pytest.approx(1 - 0.08893651996682014 / 7.99102099, rel=1e-6)
     assert round(found.condition) == 66_031
     assert found.epochs_needed > 600_000
-    assert "diagnose(X, y, lr=0.0001) says why" in found.advice[0]
+    assert "fastgd.diagnose with this run's options says why" in found.advice[0]
     shown = repr(found)
     assert "2.14 % above the minimum" in shown
     assert max(map(len, shown.splitlines())) <= 98

@@ -252,7 +252,7 @@ def test_refused_values(run: Run, words: list[str], sentence: str) -> None:
 def test_wrong_use(run: Run, words: list[str], part: str) -> None:
     code, out, err = run(*words)
     assert (code, out) == (2, "")
-    assert err.startswith("usage: fastgd")
+    assert err.startswith(f"usage: fastgd {words[0]} FILE" if words[:1] == ["fit"] else "usage: fastgd")
     assert part in err
 
 
@@ -274,7 +274,58 @@ def test_a_target_that_the_loss_does_not_admit_is_named_by_its_line(run: Run, mo
     assert err == "fastgd: f.csv, line 4: target 'count' must be non-negative for loss 'poisson', got [-1.0]\n"
 
 
+# diagnose
+
+
+def test_diagnose_says_why_the_tutorial_fails(run: Run) -> None:
+    code, out, err = run("diagnose", "points", "--lr", "1e-4")
+    assert (code, err) == (0, "")
+    assert out.startswith("points: 100 rows, 1 feature, target y\nDiagnosis: lr=0.0001 crawls\n")
+    assert "The condition number is 66,031: column 'x' has root mean square 49.91" in flat(out)
+    assert "x (66,031 alone)" in out
+
+
+def test_diagnose_json_is_exact(run: Run) -> None:
+    words = ("--l2", "2", "--batch-size", "10", "--standardize", "true", "--no-fit-intercept", "--loss", "half_mse")
+    code, out, err = run("diagnose", "penguins", *words, "--json")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    X, y, names = fastgd.datasets.load_penguins()
+    options: dict[str, Any] = {"l2": 2, "batch_size": 10, "standardize": True, "fit_intercept": False}
+    told, found = fastgd.diagnose(X, y, loss="half_mse", **options), json.loads(out)
+    for name in ("L", "mu", "condition", "lr_max", "lr_max_is", "lr_auto", "lr", "epochs", "epochs_is", "verdict"):
+        assert found[name] == getattr(told, name)
+    assert (found["features"], found["harm"]) == ([names[int(j)] for j in told.features], told.harm.tolist())
+    assert (found["rows"], found["target"]) == (342, "body_mass_g")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--lr", "auto"], "argument --lr: must be none or a number, got 'auto'"),
+        (["--standardize", "auto"], "argument --standardize: must be true or false, got 'auto'"),
+        (["--epochs", "3"], "unrecognized arguments: --epochs 3"),
+        (["--lr", "0"], "fastgd: --lr must be a finite number > 0, got 0.0"),
+        (["--optimizer", "implicit"], "fastgd: --batch-size must be 1 for optimizer 'implicit'"),
+        (["--columns", "x,x"], "fastgd: --columns must name each column once, got 'x' twice"),
+    ],
+)
+def test_diagnose_refuses_wrong_use(run: Run, words: list[str], part: str) -> None:
+    code, out, err = run("diagnose", "points", *words)
+    assert (code, out) == (2, "")
+    assert part in err
+
+
 # predict
+
+
+def test_predict_refuses_a_column_twice_and_what_is_no_json(run: Run) -> None:
+    saved(run, "penguins", "--columns", "0,1")
+    said = "fastgd: --columns must name each column once, got 'bill_length_mm' twice\n"
+    assert run("predict", "model.json", "penguins", "--columns", "0,0") == (2, "", said)
+    for text in ("hello", "", '{"a": '):
+        Path("f.json").write_text(text)
+        said = "fastgd: MODEL must name a file that FitResult.save wrote, got 'f.json': it is no JSON\n"
+        assert run("predict", "f.json", "penguins") == (1, "", said)
 
 
 def saved(run: Run, *words: str) -> fastgd.FitResult:

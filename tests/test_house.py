@@ -103,6 +103,11 @@ def test_readme_runs_and_says_what_it_shows(tmp_path, monkeypatch, capsys):
     assert shown
     for result in re.split(r"(?m)^(?=FitResult)", shown[0])[1:]:
         assert result in said
+    answers = re.findall(r"```text\n>>> (fastgd\..*)\n((?:Diagnosis|Check)[^`]*)```", text)
+    assert len(answers) == 2
+    for asked, answer in answers:
+        x, y = fastgd.datasets.load_points()
+        assert repr(eval(asked, {"fastgd": fastgd, "x": x, "y": y})) == answer.strip("\n")
     warning = re.search(r"DivergenceWarning: (.*?)```", text, re.DOTALL)[1]
     x, y = fastgd.datasets.load_points()
     with pytest.warns(fastgd.DivergenceWarning) as warned:

@@ -100,3 +100,37 @@ def test_rules_and_losses_without_a_largest_rate_are_told_to_use_a_smaller_one()
     best = fastgd.closed_form(X, y)
     assert "Use a smaller lr" in told(X, y, lr=10.0, epochs=5, loss="absolute", init=best)
     assert "Use a smaller lr" in told(X, y, lr=50.0, epochs=3, optimizer="adam")
+
+
+@pytest.mark.parametrize("batch_size", [1, 10, 32])
+@pytest.mark.parametrize("way", ["light tails", "heavy tails", "nothing to learn", "offset"])
+@pytest.mark.parametrize("more", range(4))
+def test_noise_is_no_divergence(batch_size, way, more, seed):
+    """Healthy rates, and noise a hundred times what there is to learn, or the start at the minimum already."""
+    rng = np.random.default_rng([seed, more])
+    X = rng.standard_normal((300, 5)) * rng.uniform(0.3, 3, 5)
+    noise = rng.standard_t(3, 300) if way == "heavy tails" else rng.standard_normal(300)
+    y = (0.0 if way == "nothing to learn" else 0.1) * X @ rng.standard_normal(5) + 10 * noise + 50 * (way == "offset")
+    told = fastgd.diagnose(X, y, batch_size=batch_size)
+    for share in (0.1, 0.5, 1.0):
+        run = {"lr": share * told.lr_max, "epochs": 30, "batch_size": batch_size, "rng": seed}
+        assert fastgd.fit(X, y, **run).status == "max_epochs"
+        assert fastgd.fit(X, y, init=fastgd.closed_form(X, y), **run).status == "max_epochs"
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("options", [{}, {"l2": 3.0}, {"optimizer": "momentum"}, {"batch_size": 8}, {"loss": "sse"}])
+def test_a_diverging_run_and_a_diagnosis_say_the_same(options, standardize):
+    X, y = make_problem("mse")
+    X = X * [1.0, 5.0, 0.3]
+    message = told(X, y, lr=100.0, epochs=100, standardize=standardize, rng=0, **options)
+    limit = fastgd.diagnose(X, y, standardize=standardize, **options).lr_max
+    named = float(re.search(r"(?:= |need about )([\d.e+-]+\d)", message)[1])
+    assert named == pytest.approx(limit, rel=0.05 if "batch_size" in options else 1e-5)
+
+
+def test_a_table_s_column_is_blamed_by_its_name():
+    pd = pytest.importorskip("pandas")
+    X, y = make_problem("mse")
+    frame = pd.DataFrame(X * [1, 50, 1], columns=["age", "income", "height"])
+    assert "what makes that so small is column 'income' (root mean square" in told(frame, y, lr=1.0, epochs=100)

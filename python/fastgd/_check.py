@@ -86,7 +86,7 @@ class Check:
             ("coef", told(self.coef_error, "of its length off")),
             ("intercept", told(self.intercept_error, "of its size off")),
             ("loss", told(self.excess_loss, "above the minimum")),
-            ("gradient", f"{self.grad_norm:.3g} long"),
+            ("gradient", "not to be told" if np.isnan(self.grad_norm) else f"{self.grad_norm:.3g} long"),
             ("condition", "not to be told" if np.isnan(self.condition) else numbered(self.condition)),
             ("further", further),
         ]
@@ -243,9 +243,11 @@ def _advice(result: FitResult, problem: Problem, excess: float, needed: float, a
     if done:
         said.append("Nothing is left to do: the loss is within a millionth of the minimum.")
     elif needed == np.inf and result.engine != "closed_form":
-        said.append(f"At lr={result.lr:g} it never gets there: diagnose(X, y, lr={result.lr:g}) says why.")
+        said.append(f"At lr={result.lr:g} it never gets there: fastgd.diagnose with this run's options says why.")
     elif needed > 1000:
-        said.append(f"At lr={result.lr:g} that is long: diagnose(X, y, lr={result.lr:g}) says why.")
+        said.append(f"At lr={result.lr:g} that is long: fastgd.diagnose with this run's options says why.")
+    if facts["squared"] and np.isnan(excess) and against != "certificate":
+        return ["X or y hold numbers that are too large to be squared: divide them by their size first."]
     if not facts["squared"]:
         if facts["curvature"] is None:
             said.append(
@@ -265,5 +267,7 @@ def _advice(result: FitResult, problem: Problem, excess: float, needed: float, a
     elif not done and n < 4 * d and min(n, d) > 64:
         said.append("With so few rows for the features LAPACK's least squares, fastgd.closed_form, is faster.")
     elif not done and result.engine == "rows":
-        said.append("Faster: fastgd.fit without a rate and epochs needs one pass over the rows and ends at the minimum.")
+        said.append(
+            "Faster: fastgd.fit without a rate and epochs needs one pass over the rows and ends at the minimum."
+        )
     return said

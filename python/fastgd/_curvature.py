@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,11 @@ class Modes:
         return float(self.values[-1]) if len(self.values) else 0.0
 
     @property
+    def known(self) -> bool:
+        """False where numbers are too large to be squared."""
+        return self.exact or len(self.values) > 0
+
+    @property
     def condition(self) -> float:
         return self.largest / self.smallest if len(self.values) else np.nan
 
@@ -174,7 +180,14 @@ def _by_values(X: Array, y: Array, theta: Array, of_l2: Array, rounding: float) 
     p, K = X.shape[1], y.shape[1]
     if not np.isfinite(X).all() or not np.isfinite((X**2).sum() + (y**2).sum() + of_l2.sum()):
         none = np.zeros(0)
-        unknown = {"bare": np.nan, "vectors": None, "away": None, "grad": np.full((K, p), np.nan), "least": np.nan, "zero": np.nan}
+        unknown = {
+            "bare": np.nan,
+            "vectors": None,
+            "away": None,
+            "grad": np.full((K, p), np.nan),
+            "least": np.nan,
+            "zero": np.nan,
+        }
         return {"values": none, "excess": none, "exact": False, **unknown}
     bare = float(2 * np.linalg.svd(X, compute_uv=False)[0] ** 2) if of_l2.any() else None
     if of_l2.any():
@@ -190,7 +203,7 @@ def _by_values(X: Array, y: Array, theta: Array, of_l2: Array, rounding: float) 
     along = U.T @ rest
     return {
         "values": 2 * values**2,
-        "bare": float(2 * values[0] ** 2) if bare is None else bare,
+        "bare": 2 * float(values.max(initial=0.0)) ** 2 if bare is None else bare,
         "excess": (along**2).sum(axis=1),
         "vectors": Vt,
         "away": -(along / values[:, None]).T @ Vt,
@@ -211,7 +224,9 @@ def _by_lanczos(problem: Problem, bowl: Bowl, theta: Array, of_l2: Array) -> dic
 
     def slope(problem: Problem, theta: Array) -> tuple[float, Array]:
         b = theta[:, d] if bowl.fit_intercept else np.zeros(len(theta))
-        value, grad, grad_b = gradient(problem, np.ascontiguousarray(theta[:, :d]), np.ascontiguousarray(b), bowl.threads)
+        value, grad, grad_b = gradient(
+            problem, np.ascontiguousarray(theta[:, :d]), np.ascontiguousarray(b), bowl.threads
+        )
         full = np.hstack([grad, grad_b[:, None]]) if bowl.fit_intercept else grad
         value = bowl.whole * value + float((of_l2 * theta**2).sum()) / 2
         return value, bowl.whole * full + of_l2 * theta
@@ -234,7 +249,7 @@ def _by_lanczos(problem: Problem, bowl: Bowl, theta: Array, of_l2: Array) -> dic
     return {"values": values, "excess": excess, "least": least, "zero": zero, **unknown}
 
 
-def _lanczos(apply: Any, start: Array, passes: int) -> tuple[Array, Array]:
+def _lanczos(apply: Callable[[Array], Array], start: Array, passes: int) -> tuple[Array, Array]:
     """Ritz values that are not 0, the largest first, and the squares of their vectors' first entries."""
     length = np.linalg.norm(start)
     if not 0 < length < np.inf:

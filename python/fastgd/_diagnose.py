@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastgd import _core, _door
-from fastgd._advice import ILL, Look, advise, count, numbered
+from fastgd._advice import ILL, Asked, Look, advise, count, numbered
 from fastgd._auto import bend_of, bent, of_rule
 from fastgd._curvature import Bowl, Modes, is_wide, modes
 from fastgd._door import Array
@@ -110,6 +110,8 @@ class Diagnosis:
         rate = self.lr_auto if self.lr is None else self.lr
         at_least = "at least " if self.epochs_is == "bound" else ""
         epochs = "not to be told" if self.epochs_is == "none" else f"{at_least}{count(self.epochs)} at lr={rate:.6g}"
+        if self.verdict == "diverges" and self.epochs == np.inf:
+            epochs = f"never at lr={rate:.6g}"
         guilty = [
             f"{name if isinstance(name, str) else f'column {name}'} ({numbered(harm)} alone)"
             for name, harm in zip(self.features, self.harm, strict=True)
@@ -131,7 +133,8 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         lines = [self._title()]
-        lines += [f"  {name:<10} {text}" for name, text in self._rows()]
+        for name, text in self._rows():
+            lines += textwrap.wrap(text, 98, initial_indent=f"  {name:<10} ", subsequent_indent=" " * 13)
         for at, sentence in enumerate(self.advice, 1):
             lines += textwrap.wrap(sentence, 98, initial_indent=f"{at:3}. ", subsequent_indent="     ")
         return "\n".join(lines)
@@ -194,93 +197,108 @@ def diagnose(
     crawls: condition number 66,031, stable below 0.000401296
     """
     problem = make_problem(X, y, sample_weight)
-    n, d = problem.X.shape
+    n = len(problem.X)
     if batch_size is not None:
         batch_size = _door.integer(batch_size, "batch_size")
         batch_size = None if batch_size >= n else batch_size
-    loss = make_loss(loss, problem.y)
+    name, _ = make_loss(loss, problem.y)
     optimizer = _core.choose("optimizer", *_door.choice(optimizer, "optimizer"))
-    implicit = check_use(optimizer[0], loss[0], batch_size, n) is not None
-    lr = None if lr is None else _door.positive(lr, "lr")
-    l2 = _door.non_negative(l2, "l2")
-    intercept, standardize = _door.flag(fit_intercept, "fit_intercept"), _door.flag(standardize, "standardize")
-    threads, facts = make_threads(None, problem.X.size), facts_of(loss[0])
+    asked = Asked(
+        problem=problem,
+        loss=name,
+        facts=facts_of(name),
+        optimizer=optimizer,
+        implicit=check_use(optimizer[0], name, batch_size, n) is not None,
+        batch_size=batch_size,
+        lr=None if lr is None else _door.positive(lr, "lr"),
+        l2=_door.non_negative(l2, "l2"),
+        intercept=_door.flag(fit_intercept, "fit_intercept"),
+        standardize=_door.flag(standardize, "standardize"),
+    )
+    look = _look(asked)
+    found, order, names = look.found, look.order, problem.names
+    size = "full batch" if batch_size is None else "single rows" if batch_size == 1 else f"batches of {batch_size} rows"
+    bends = found.known and not asked.kinked
+    return Diagnosis(
+        L=found.largest if bends else np.nan,
+        mu=found.smallest if bends else np.nan,
+        condition=found.condition if bends else np.nan,
+        lr_max=look.stable.limit,
+        lr_max_is=look.stable.kind if found.exact or look.stable.kind != "exact" or asked.implicit else "estimate",
+        lr_auto=look.lr_auto,
+        lr=asked.lr,
+        epochs=look.epochs,
+        epochs_is=look.epochs_is,
+        verdict=look.verdict,
+        features=tuple(int(j) if names is None else names[j] for j in order),
+        harm=look.harm[order],
+        advice=tuple(advise(look)),
+        by=f"{optimizer[0]}, {size}, {name}{', standardised' if asked.standardize else ''}",
+    )
 
+
+def _look(asked: Asked) -> Look:
+    """Everything that is found out."""
+    problem, facts, share, B = asked.problem, asked.facts, asked.share, asked.batch_size
+    n, threads = len(problem.X), make_threads(None, problem.X.size)
     weight = n if problem.sample_weight is None else float(problem.sample_weight.sum())
-    kinked, summed = facts["curvature"] is None, facts["reduction"] == "sum"
-    curved = _bend(problem, batch_size) if kinked else facts["curvature"]
-    whole = curved * (weight if summed else 1.0)
-    bowl = Bowl(whole, l2, intercept, standardize, threads)
-    wide = is_wide(problem, l2)
-    statistics = None if wide else Statistics.of(problem, threads=threads)
-    found = modes(problem, bowl, statistics)
-    other = None
-    if not (wide or standardize) and found.condition > ILL:
+    curved = _bend(problem, B) if asked.kinked else facts["curvature"]
+    bowl = Bowl(
+        whole=curved * (weight if facts["reduction"] == "sum" else 1.0),
+        l2=asked.l2,
+        fit_intercept=asked.intercept,
+        standardize=asked.standardize,
+        threads=threads,
+    )
+    statistics = None if is_wide(problem, asked.l2) else Statistics.of(problem, threads=threads)
+    found, other = modes(problem, bowl, statistics), None
+    hard = found.condition > ILL or len(found.values) < found.grad.shape[1]
+    if statistics is not None and not asked.standardize and found.known and hard:
         other = modes(problem, replace(bowl, standardize=True), statistics)
 
-    unknown = not found.exact and not len(found.values)
-    share = (batch_size or n) / n if summed else 1.0  # of a step's Hessian in the objective's
-    of_l2 = float(found.ridge.max()) * whole
+    # of the rows of a step, which are all rows or so many as make a batch
+    of_l2 = float(found.ridge.max()) * bowl.whole
     largest = found.largest * share + (of_l2 if share < 1 else 0.0)
-    trace = share * whole * (float(found.squares.sum()) + intercept)
+    trace = share * bowl.whole * (float(found.squares.sum()) + asked.intercept)
     stable = stability(
-        optimizer, batch_size, squared=facts["squared"], largest=np.nan if kinked or unknown else largest, trace=trace
+        asked.optimizer,
+        B,
+        squared=facts["squared"],
+        largest=largest if found.known and not asked.kinked else np.nan,
+        trace=trace,
     )
-    kind = "estimate" if stable.kind == "exact" and wide and not implicit else stable.kind
     bend = largest
-    if batch_size is not None or not facts["squared"]:
-        bend = bent(batch_size, implicit, largest=share * found.bare, trace=trace) + of_l2
-    lr_auto = of_rule(1 / bend if 0 < bend < np.inf else 1.0, *optimizer)
+    if B is not None or not facts["squared"]:
+        bend = bent(B, asked.implicit, largest=share * found.bare, trace=trace) + of_l2
+    lr_auto = of_rule(1 / bend if 0 < bend < np.inf else 1.0, *asked.optimizer)
 
-    rate = lr_auto if lr is None else lr
-    epochs, told = np.nan, "none"
-    if facts["squared"]:
-        epochs, told = epochs_by(found, optimizer, batch_size, n, rate, summed=summed)
-    shown = replace(found, values=np.full(1, np.nan)) if kinked else found
-    order, harm = _harm(found, intercept=intercept)
-    verdict = None if lr is None else _verdict(lr, stable, lr_auto, epochs)
-    look = Look(
-        problem=problem,
-        loss=loss[0],
-        kinked=kinked,
-        optimizer=optimizer[0],
-        batch_size=batch_size,
-        l2=l2,
-        intercept=intercept,
-        standardize=standardize,
+    def epochs(found: Modes, B: int | None, lr: float) -> tuple[float, str]:
+        if not facts["squared"]:
+            return np.nan, "none"
+        return epochs_by(found, asked.optimizer, B, n, lr, summed=facts["reduction"] == "sum")
+
+    def elsewhere(other: Modes) -> tuple[float, float]:
+        lr = of_rule(1 / other.largest if other.largest else 1.0, *asked.optimizer)
+        return lr, epochs(other, None, lr)[0]
+
+    takes, told = epochs(found, B, lr_auto if asked.lr is None else asked.lr)
+    order, harm = _harm(found, intercept=asked.intercept)
+    return Look(
+        asked=asked,
         found=found,
         other=other,
         statistics=statistics,
-        stable=stable,
-        lr=lr,
-        lr_auto=lr_auto,
-        epochs=epochs,
-        epochs_is=told,
-        verdict=verdict,
-        order=order,
-        harm=harm,
-        whole=whole,
+        whole=bowl.whole,
         largest=largest,
         trace=trace,
-        epochs_of=lambda other: _elsewhere(other, optimizer, n) if facts["squared"] else (np.nan, np.nan),
-    )
-    size = "full batch" if batch_size is None else "single rows" if batch_size == 1 else f"batches of {batch_size} rows"
-    names = problem.names
-    return Diagnosis(
-        L=shown.largest if len(shown.values) else (0.0 if found.exact else np.nan),
-        mu=shown.smallest if len(shown.values) else (0.0 if found.exact else np.nan),
-        condition=shown.condition,
-        lr_max=stable.limit,
-        lr_max_is=kind,
+        stable=stable,
         lr_auto=lr_auto,
-        lr=lr,
-        epochs=epochs,
+        epochs=takes,
         epochs_is=told,
-        verdict=verdict,
-        features=tuple(int(j) if names is None else names[j] for j in order),
-        harm=harm[order],
-        advice=tuple(advise(look)),
-        by=f"{optimizer[0]}, {size}, {loss[0]}{', standardised' if standardize else ''}",
+        verdict=None if asked.lr is None else _verdict(asked.lr, stable, lr_auto, takes),
+        order=order,
+        harm=harm,
+        elsewhere=elsewhere,
     )
 
 
@@ -316,12 +334,6 @@ def epochs_by(
     return float(np.ceil(steps / 2 / np.ceil(n / B))), "bound"
 
 
-def _elsewhere(found: Modes, optimizer: tuple[str, dict[str, float]], n: int) -> tuple[float, float]:
-    """The automatic rate full batch in other coordinates, and its epochs."""
-    lr = of_rule(1 / found.largest if found.largest else 1.0, *optimizer)
-    return lr, epochs_by(found, optimizer, None, n, lr, summed=False)[0]
-
-
 def _verdict(lr: float, stable: Stable, lr_auto: float, epochs: float) -> str | None:
     if stable.kind == "none":
         return None
@@ -348,4 +360,3 @@ def _harm(found: Modes, *, intercept: bool) -> tuple[Any, Array]:
         harm = np.where(variance > 0, large / (variance / large), np.maximum(squares, 1.0))
     harm = np.where(np.isfinite(harm), harm, np.inf)
     return np.argsort(-harm, kind="stable"), harm
-

@@ -96,6 +96,8 @@ def load(path: str | os.PathLike[str]) -> FitResult:
         if not isinstance(path, (str, os.PathLike)):
             raise
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+            what = "it is no JSON"
         raise ValueError(f"path must name a file that FitResult.save wrote, got {os.fspath(path)!r}: {what}") from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastgd._door import Array
@@ -15,7 +17,7 @@ _TOGETHER, _LOOKS = 2048, 64
 def steps_to(
     small: float, values: Array, excess: Array, optimizer: str, parameters: dict[str, float], lr: float
 ) -> tuple[float, bool]:
-    """The first step after which the excess loss is at most `small`, infinity if there is none; and whether it is exact.
+    """The first step after which the excess loss is at most `small`, or infinity; and whether that is exact.
 
     Parameters
     ----------
@@ -76,9 +78,8 @@ def steps_to(
     return float(last), False
 
 
-def _first(falling: object, small: float) -> float:
+def _first(falling: Callable[[float], float], small: float) -> float:
     """The first whole t where a falling function is at most `small`."""
-    assert callable(falling)
     high = 1.0
     while falling(high) > small:
         high *= 2

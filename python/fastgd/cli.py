@@ -1,4 +1,4 @@
-"""Command line: `fastgd demo`, `fit`, `predict`, `compare`, `info`."""
+"""Command line: `fastgd demo`, `fit`, `predict`, `compare`, `diagnose`, `info`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(argv: Sequence[str] | None) -> int:
     try:
-        args = _parser().parse_args(argv)
+        args, unknown = _parser().parse_known_args(argv)
+        if unknown:  # told by the command, with its own usage
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as stop:  # argparse has said what there is to say
         return int(stop.code or 0)
     code: int = args.run(args)
@@ -170,6 +172,12 @@ _FLAGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+#: of `fastgd.diagnose`, what differs
+_ASKED: dict[str, dict[str, Any]] = {
+    "lr": {"type": _words(float, none=None), "help": "learning rate to be judged, > 0"},
+    "standardize": {"type": _words(true=True, false=False), "metavar": "{true,false}"},
+}
+
 FILE = "a CSV file; points and penguins are shipped tables"
 
 
@@ -182,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=about, description=about, epilog=codes, allow_abbrev=False)
-        made.set_defaults(run=run)
+        made.set_defaults(run=run, parser=made)
         return made
 
     demo = command("demo", _demo, "real data, fitted three ways, beside the exact answer and the NumPy reference")
@@ -190,10 +198,13 @@ def _parser() -> argparse.ArgumentParser:
     fit = command("fit", _fit, "fit a linear model to a table")
     predict = command("predict", _predict, "predict with a model that fit --save wrote, one row a line")
     compare = command("compare", _compare, "run the Rust engine and the NumPy reference on the same rows")
+    diagnose = command("diagnose", _diagnose, "which rates are stable, how many epochs one takes, and why")
     info = command("info", _info, "versions, and the losses, optimizers and schedules there are")
     for made in (fit, compare):
         _add_table(made)
-        _add_options(made)
+        _add_options(made, fastgd.fit)
+    _add_table(diagnose)
+    _add_options(diagnose, fastgd.diagnose, _ASKED)
     fit.add_argument("--plot", metavar="OUT.png", help="save a picture: the line for one feature, else the loss curve")
     fit.add_argument("--save", metavar="MODEL.json", help="save the model, for predict and fastgd.load")
     predict.add_argument("model", metavar="MODEL", help="what fit --save wrote, or FitResult.save in Python")
@@ -206,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
         "header, the features are found by their names, and other columns may hold anything. If not, it must have just "
         "the features, in the order of the fit, or the very columns of the fit; else --columns says which to take."
     )
-    for made in (fit, predict, compare, info):
+    for made in (fit, predict, compare, diagnose, info):
         made.add_argument("--json", action="store_true", help="print one JSON object instead")
     return parser
 
@@ -217,12 +228,15 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", metavar="COLUMN,...", help="the features (default: all other columns)")
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def _add_options(
+    parser: argparse.ArgumentParser, function: Callable[..., Any], other: dict[str, dict[str, Any]] | None = None
+) -> None:
+    """The flags that a function has arguments for; `other` than those of the fit where they mean something else."""
     group, needed = parser.add_argument_group("options of the fit"), ["FILE"]
-    for name, parameter in inspect.signature(fastgd.fit).parameters.items():
+    for name, parameter in inspect.signature(function).parameters.items():
         if name not in _FLAGS:
             continue
-        flag, described = "--" + name.replace("_", "-"), dict(_FLAGS[name])
+        flag, described = "--" + name.replace("_", "-"), _FLAGS[name] | (other or {}).get(name, {})
         required = parameter.default is inspect.Parameter.empty
         default = str(parameter.default).lower()
         described["help"] += " (required)" if required else f" (default: {default})"
@@ -335,6 +349,22 @@ def _compare(args: argparse.Namespace) -> int:
     else:
         print(title(table), found, sep="\n")
     return _end(table, found.result)
+
+
+def _diagnose(args: argparse.Namespace) -> int:
+    table = _read(args)
+    found: fastgd.Diagnosis = _run(fastgd.diagnose, table, args)
+    found = replace(
+        found,
+        features=tuple(table.features[int(j)] for j in found.features),
+        advice=tuple(named(sentence, table) for sentence in found.advice),
+    )
+    if args.json:
+        about = {"file": table.source, "rows": len(table.y), "target": table.target}
+        print(as_json(about | {name: getattr(found, name) for name in found.__dataclass_fields__}))
+    else:
+        print(title(table), found, sep="\n")
+    return 0
 
 
 def _end(table: Table, result: FitResult) -> int:

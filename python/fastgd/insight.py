@@ -90,9 +90,7 @@ def explain_divergence(problem: Problem, config: Config, steps: int) -> str:
         asked = 0.0 if np.isnan(c) or not config.l2 else ridge
         largest, squares = curvature(problem, None, config.threads, intercept=config.fit_intercept, ridge=asked)
         trace = squares.sum() + config.fit_intercept
-        stable = stability(
-            config.optimizer, B, squared=facts["squared"], largest=c * largest, trace=c * trace
-        )
+        stable = stability(config.optimizer, B, squared=facts["squared"], largest=c * largest, trace=c * trace)
     limit = stable.limit
     if not limit > 0 or config.lr <= limit:
         return f"the objective grew at lr={config.lr:g}. Use a smaller lr; centre and scale the features"
@@ -101,9 +99,9 @@ def explain_divergence(problem: Problem, config: Config, steps: int) -> str:
     else:
         below = f"{'Single rows' if B == 1 else f'Batches of {B}'} need about {limit:.2g}"
     of_l2 = float(ridge.max()) if config.l2 else 0.0
-    because = blame(
-        squares, names=problem.names, intercept=config.fit_intercept, largest=largest - of_l2, of_l2=of_l2
+    because = blame(squares, names=problem.names, intercept=config.fit_intercept, largest=largest - of_l2, of_l2=of_l2)
+    cure = (
+        "Lower l2, or u" if because == "l2" else "Centre and scale the features, or u" if "column " in because else "U"
     )
-    cure = "Lower l2, or u" if because == "l2" else "Centre and scale the features, or u" if "column " in because else "U"
     because = because and f"; what makes that so small is {because}"
     return f"lr={config.lr:g} is too large. {below}{because}. {cure}se lr={limit / 2 if B is None else limit:.2g}"

@@ -58,7 +58,7 @@ def as_json(value: Any) -> str:
 
 def named(message: str, table: Table) -> str:
     """Columns of X by the names that they have in the file."""
-    return re.sub(r"column (\d+) of X", lambda found: f"column {table.features[int(found[1])]!r}", message)
+    return re.sub(r"(?i)(column) (\d+) of X", lambda found: f"{found[1]} {table.features[int(found[2])]!r}", message)
 
 
 def title(table: Table) -> str:

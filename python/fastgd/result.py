@@ -127,7 +127,7 @@ class FitResult:
         >>> x, y = fastgd.datasets.load_points()
         >>> found = fastgd.fit(x, y, lr=1e-4, epochs=1000).check(x, y)
         >>> print(f"loss {100 * found.excess_loss:.1f} % above the minimum, {found.epochs_needed:,.0f} epochs to go")
-        loss 2.1 % above the minimum, 659,532 epochs to go
+        loss 2.1 % above the minimum, 660,478 epochs to go
         """
         from fastgd._check import check
 

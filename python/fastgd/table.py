@@ -153,7 +153,7 @@ def read_features(
             if len(columns) != d:
                 of = f": {_some(features)}" if features else ""
                 raise ColumnError(f"--columns must name {d} columns, one for each feature{of}; got {len(columns)}")
-            return [_find(source, names, column, "--columns") for column in columns]
+            return _each_once(names, [_find(source, names, column, "--columns") for column in columns])
         named = header or source in _NAMES
         if features and (set(features) <= set(names) if named else set(names) == {*features, target}):
             return [names.index(name) for name in features]
@@ -295,13 +295,17 @@ def _choose(source: str, names: list[str], target: str | None, columns: Sequence
     features = [_find(source, names, column, "--columns") for column in columns]
     if not features:
         raise ColumnError("--columns must name at least one column")
-    for number, column in enumerate(features):
-        if column == at:
-            how = ", the last column unless --target says otherwise" if target is None else ""
-            raise ColumnError(f"--columns must not have the target {names[at]!r}{how}")
-        if features.index(column) < number:
+    if at in features:
+        how = ", the last column unless --target says otherwise" if target is None else ""
+        raise ColumnError(f"--columns must not have the target {names[at]!r}{how}")
+    return _each_once(names, features), at
+
+
+def _each_once(names: list[str], columns: list[int]) -> list[int]:
+    for number, column in enumerate(columns):
+        if columns.index(column) < number:
             raise ColumnError(f"--columns must name each column once, got {names[column]!r} twice")
-    return features, at
+    return columns
 
 
 def _find(source: str, names: list[str], wanted: str, flag: str) -> int:
