@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -214,8 +215,12 @@ def test_descents_agree(gradient, x0, options, optimizer, schedule):
     options = options | {"optimizer": optimizer, "schedule": schedule}
     if optimizer != "sgd":
         options["steps"] = min(options["steps"], 200)
-    one = fastgd.gradient_descent(gradient, x0, **options)
-    other = reference.gradient_descent(gradient, x0, **options)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        one = fastgd.gradient_descent(gradient, x0, **options)
+        other = reference.gradient_descent(gradient, x0, **options)
+    assert [str(warned.message) for warned in told[::2]] == [str(warned.message) for warned in told[1::2]]
+    assert len(told) == (2 if one.status == "diverged" else 0)
     assert (one.status, one.n_steps, one.x.shape) == (other.status, other.n_steps, other.x.shape)
     np.testing.assert_allclose(one.x, other.x, rtol=1e-9, atol=1e-12)
     if "fun" in options:

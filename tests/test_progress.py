@@ -69,8 +69,8 @@ def test_a_million_epochs_are_drawn_seldom(terminal):
 
 @ENGINES
 def test_a_run_begun_again_at_half_the_rate_begins_its_bar_again(run, terminal, monkeypatch):
-    sound = fastgd._auto._of_rule
-    monkeypatch.setattr(fastgd._auto, "_of_rule", lambda *given: 50 * sound(*given))
+    sound = fastgd._auto.of_rule
+    monkeypatch.setattr(fastgd._auto, "of_rule", lambda *given: 50 * sound(*given))
     result = run(X, Y, batch_size=6, epochs=20, rng=0, progress=True)
     assert "was halved" in result.message
     assert f"| {result.n_epochs}/20 epochs" in terminal.drawn()[-1]

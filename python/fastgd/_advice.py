@@ -17,6 +17,8 @@ from fastgd.insight import Stable, blame, called
 
 #: condition numbers beyond which descent is slow, and beyond which standardised columns go together
 ILL, TOGETHER = 100.0, 1000.0
+#: one that takes descent in any coordinates too long
+_HARD = 1e8
 #: a mean is an offset when it is so many standard deviations
 _OFF = 10.0
 #: entries of an eigenvector that count, beside its largest; and one that is nearly all of it
@@ -245,10 +247,10 @@ def _of_directions(look: Look) -> Iterator[str]:
         weights = np.abs(at.vectors[-1][:d])
         loud = [look.name(int(j)) for j in np.argsort(-weights) if weights[j] > _LOUD * weights.max()]
         what = f"{_listed(loud)} nearly determine each other" if len(loud) > 1 else f"{loud[0]} hardly varies alone"
-        yield (
-            f"Standardised, the condition number is {numbered(at.condition)}: {what}. Leave one out, add l2, or take "
-            "optimizer='accelerated', whose epochs grow with the root of the condition number."
-        )
+        said = f"Standardised, the condition number is {numbered(at.condition)}: {what}. Leave one out, or add l2"
+        if look.asked.optimizer[0] != "accelerated" and look.asked.batch_size is None:
+            said += ", or take optimizer='accelerated', whose epochs grow with the root of the condition number"
+        yield f"{said}."
 
 
 def _of_penalty(look: Look) -> Iterator[str]:
@@ -269,4 +271,6 @@ def _of_solver(look: Look) -> Iterator[str]:
         )
     if look.epochs_is in ("exact", "estimate") and look.epochs > 1000:
         how = "fit without a rate and epochs needs one pass over the rows, and then steps that cost next to nothing"
-        yield f"Or leave the rate out: fastgd.{how if n >= 4 * d else 'closed_form solves this at once'}."
+        if n < 4 * d or (look.other or look.found).condition > _HARD:
+            how = "closed_form solves this at once"
+        yield f"Or leave the rate out: fastgd.{how}."

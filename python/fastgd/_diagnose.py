@@ -66,7 +66,7 @@ class Diagnosis:
         that is never reached.
     epochs_is : {"exact", "estimate", "bound", "none"}
         "exact" full batch on a squared loss with sgd, momentum, nesterov and accelerated, but for the rounding of a
-        run's own numbers; "estimate" for more than 512 rows with more than 512 features, and beyond 200,000 accelerated
+        run's own numbers; "estimate" for more than 512 rows with more than 512 features, and beyond 100,000 accelerated
         steps; "bound" for squared losses in batches: at least so many, half of what the mean path takes; "none": NaN.
     verdict : {"diverges", "oscillates", "crawls", "good"} or None
         On `lr`. "diverges": at or beyond `lr_max`, or beyond twice a `lr_max` that is a bound. "oscillates": beyond

@@ -9,7 +9,7 @@ import numpy as np
 from fastgd._door import Array
 
 #: steps of the accelerated rule that are simulated at most
-_STEPS = 200_000
+_STEPS = 100_000
 #: steps that are looked at together, and at most so often
 _TOGETHER, _LOOKS = 2048, 64
 
