@@ -109,7 +109,8 @@ class Diagnosis:
             stable = "any rate is stable"
         rate = self.lr_auto if self.lr is None else self.lr
         at_least = "at least " if self.epochs_is == "bound" else ""
-        epochs = "not to be told" if self.epochs_is == "none" else f"{at_least}{count(self.epochs)} at lr={rate:.6g}"
+        number = count(self.epochs).replace(" epochs", "").replace(" epoch", "")
+        epochs = "not to be told" if self.epochs_is == "none" else f"{at_least}{number} at lr={rate:.6g}"
         if self.verdict == "diverges" and self.epochs == np.inf:
             epochs = f"never at lr={rate:.6g}"
         guilty = [
