@@ -1,8 +1,9 @@
-"""The picture at the top of the README: a line that is fitted, the way down, and three sizes of batch."""
+"""The pictures of the README: a line that is fitted, the way down, three sizes of batch; and many rates at once."""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 import fastgd
 
@@ -10,6 +11,11 @@ BATCHES = {"full batch": None, "batches of 10": 10, "single rows": 1}
 
 
 def main(out="docs"):
+    hero(out)
+    rates(out)
+
+
+def hero(out):
     x, y = fastgd.datasets.make_line(n=100, slope=2.0, intercept=3.0, noise=1.5, low=-3.0, high=5.0, rng=7)
     start = ([-1.5], -6.0)
     result = fastgd.fit(x, y, lr=0.06, epochs=40, init=start)
@@ -26,7 +32,21 @@ def main(out="docs"):
     ):
         ax.set_title(title)
 
-    saved = Path(out) / "hero.png"
+    save(figure, Path(out) / "hero.png")
+
+
+def rates(out):
+    x, y = fastgd.datasets.load_points()
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
+    as_they_are = fastgd.sweep(x, y, np.logspace(-8, -2, 61), epochs=1000)
+    even = fastgd.sweep(x, y, np.logspace(-4, 0.6, 61), epochs=1000, standardize=True)
+    for ax, sweep, title in zip(axes, (as_they_are, even), ("the points as they are", "standardize=True"), strict=True):
+        fastgd.plot.lr_sweep(sweep, ax=ax)
+        ax.set_title(title)
+    save(figure, Path(out) / "sweep.png")
+
+
+def save(figure, saved):
     saved.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(saved, dpi=100)
     plt.close(figure)

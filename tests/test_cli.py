@@ -606,3 +606,74 @@ def test_import_stays_light() -> None:
 def test_picture_and_model_are_two_files(tmp_path, capsys):
     assert cli.main(["fit", "points", "--plot", f"{tmp_path}/a.png", "--save", f"{tmp_path}/a.png"]) == 2
     assert "--plot and --save must name two files" in capsys.readouterr().err
+
+
+# sweep
+
+
+def test_sweep(run: Run) -> None:
+    code, out, err = run("sweep", "points", "--lr", "1e-6,1e-4,1e-2", "--epochs", "100")
+    assert (code, err) == (0, "")
+    x, y = fastgd.datasets.load_points()
+    found = fastgd.sweep(x, y, [1e-6, 1e-4, 1e-2], epochs=100)
+    assert [line.split() for line in out.splitlines()[3:6]] == [
+        ["1e-06", f"{found.final[0]:.8g}", "crawls"],
+        ["0.0001", f"{found.final[1]:.8g}", "crawls", "<-", "best"],
+        ["0.01", "-", "diverges"],
+    ]
+    assert "The minimum is 110.25738. Rates are stable below 0.000401296." in flat(out)
+
+
+def test_sweep_json_is_exact(run: Run) -> None:
+    words = ("--lr", "1e-6:1e-2:5", "--epochs", "20", "--batch-size", "10", "--rng", "3", "--standardize", "true")
+    code, out, err = run("sweep", "points", *words, "--json")
+    assert (code, err) == (0, "")
+    said = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    x, y = fastgd.datasets.load_points()
+    found = fastgd.sweep(x, y, np.geomspace(1e-6, 1e-2, 5), epochs=20, batch_size=10, rng=3, standardize=True)
+    assert said["lr"] == found.lr.tolist()
+    assert said["loss"] == found.loss.tolist()
+    assert (said["status"], said["verdict"], said["best"]) == (found.status, found.verdict, found.best)
+    assert (said["rows"], said["features"], said["lr_max"], said["minimum"]) == (100, ["x"], None, None)
+
+
+def test_sweep_where_all_diverges_fails(run: Run) -> None:
+    code, out, err = run("sweep", "points", "--lr", "1,2", "--epochs", "5")
+    assert code == 1
+    assert "diverges" in out
+    assert err == "fastgd: points: all of these rates diverged; rates are stable below 0.000401296\n"
+
+
+def test_sweep_draws(run: Run) -> None:
+    code, out, _ = run("sweep", "points", "--lr", "1e-6:1e-2:9", "--epochs", "20", "--plot", "rates.png")
+    assert (code, Path("rates.png").stat().st_size > 10_000) == (0, True)
+    assert out.endswith("The picture is in rates.png.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["--epochs", "5"], 2, "required: --lr"),
+        (["--lr", "0.1"], 2, "required: --epochs"),
+        (["--lr", "0.1,x", "--epochs", "5"], 2, "--lr: must be RATE,RATE,... or LOW:HIGH:COUNT with rates > 0"),
+        (["--lr", "1:2", "--epochs", "5"], 2, "got '1:2'"),
+        (["--lr", "0:2:3", "--epochs", "5"], 2, "got '0:2:3'"),
+        (["--lr", "1:nan:3", "--epochs", "5"], 2, "got '1:nan:3'"),
+        (["--lr", "1:2:1", "--epochs", "5"], 2, "COUNT from 2 to 100000, got '1:2:1'"),
+        (["--lr", "0.1,0", "--epochs", "5"], 2, "--lr must be a one-dimensional array-like of finite rates > 0"),
+        (["--lr", "0.1", "--epochs", "0"], 2, "--epochs must be an integer >= 1, got 0"),
+        (["--lr", "0.1", "--epochs", "5", "--tol", "1"], 2, "unrecognized arguments: --tol"),
+        (["--lr", "0.1", "--epochs", "5", "--plot", "x.foo"], 2, "--plot must end in one of"),
+        (["--lr", "1:2:99999", "--epochs", "20000000000"], 1, "no memory for the losses of a sweep: 99999 rates"),
+    ],
+)
+def test_sweep_refused(run: Run, words: list[str], code: int, part: str) -> None:
+    found, out, err = run("sweep", "points", *words)
+    assert (found, out) == (code, "")
+    assert part in err
+
+
+def test_demo_refuses_a_file_before_the_work(run: Run) -> None:
+    Path("out").write_text("mine")
+    assert run("demo") == (2, "", "fastgd: --out must name a folder, got the file 'out'\n")
+    assert Path("out").read_text() == "mine"

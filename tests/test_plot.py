@@ -21,6 +21,7 @@ from fastgd.plot import _surfaces
 X, Y = fastgd.datasets.make_line(n=50, rng=0)
 X2, Y2 = fastgd.datasets.make_linear(n=60, rng=0)
 RUN = fastgd.fit(X, Y, lr=0.02, epochs=12)
+SWEEP = fastgd.sweep(X, Y, np.logspace(-4, 0, 20), epochs=12)
 PATH = fastgd.gradient_descent(lambda x: 2 * x, 5.0, lr=0.3, steps=15)
 PATH2 = fastgd.gradient_descent(lambda x: [2 * x[0], 8 * x[1]], [3.0, 1.0], lr=0.1, steps=9)
 
@@ -39,6 +40,21 @@ PLOTS = {
     "fit_line": (lambda ax: plot.fit_line(X, Y, RUN, [1, 3], ax), plot.FitLine, ("x", "y")),
     "parameter_path": (lambda ax: plot.parameter_path(RUN, ax), plot.ParameterPath, ("epoch", "parameter")),
     "loss_surface": (lambda ax: plot.loss_surface(X, Y, RUN, ax), plot.LossSurface, ("coef", "intercept")),
+    "residuals": (
+        lambda ax: plot.residuals(X, Y, RUN, ax),
+        plot.Residuals,
+        ("prediction", "residual (y - prediction)"),
+    ),
+    "lr_sweep": (
+        lambda ax: plot.lr_sweep(SWEEP, ax),
+        plot.LearningRateSweep,
+        ("learning rate", "loss above the minimum after 12 epochs (mse)"),
+    ),
+    "lr_sweep_curves": (
+        lambda ax: plot.lr_sweep(SWEEP, ax, curves=True),
+        plot.LearningRateSweep,
+        ("epoch", "loss (mse)"),
+    ),
     "descent": (lambda ax: plot.descent(square, PATH, ax), plot.Descent, ("x", "f(x)")),
     "descent_2d": (lambda ax: plot.descent(bowl, PATH2, ax), plot.Descent, ("x[0]", "x[1]")),
 }
@@ -117,6 +133,8 @@ def test_refused_requests_open_no_figure():
         lambda: plot.fit_line(X2, Y2, fastgd.closed_form(X2, Y2)),
         lambda: plot.loss_surface(X, Y, RUN, parameters=(0, 5)),
         lambda: plot.loss_curve(fastgd.closed_form(X, Y)),
+        lambda: plot.animate(X, Y, RUN, "run.mp4"),
+        lambda: plot.animate(X, Y, fastgd.closed_form(X, Y), "run.gif"),
     ):
         with pytest.raises(ValueError, match="must"):
             wrong()
@@ -130,6 +148,26 @@ BAD = {
         lambda: plot.parameter_path(fastgd.fit(X, Y, lr=0.01, epochs=2, record=None)),
         ValueError,
         "result must have a history, got one of a fit with record=None",
+    ),
+    "a sweep, a list": (lambda: plot.lr_sweep([1]), TypeError, "sweep must be a Sweep, got list"),
+    "curves": (lambda: plot.lr_sweep(SWEEP, curves=1), TypeError, "curves must be True or False, got 1"),
+    "another ending": (
+        lambda: plot.animate(X, Y, RUN, "run.mp4"),
+        ValueError,
+        r"path must end in .gif, .html or .htm, got 'run.mp4'",
+    ),
+    "no folder": (lambda: plot.animate(X, Y, RUN, "nowhere/run.gif"), FileNotFoundError, "path must lie in a folder"),
+    "path, a number": (lambda: plot.animate(X, Y, RUN, 3), TypeError, "path must be a str or path-like, got 3"),
+    "one Axes": (lambda: plot.animate(X, Y, RUN, ax=3), TypeError, "ax must be a pair of matplotlib Axes or None"),
+    "of two figures": (
+        lambda: plot.animate(X, Y, RUN, ax=(plt.subplots()[1], plt.subplots()[1])),
+        ValueError,
+        "ax must be two different Axes of one figure",
+    ),
+    "nothing to move": (
+        lambda: plot.animate(X, Y, fastgd.closed_form(X, Y)),
+        ValueError,
+        "result must have a history",
     ),
     "two features": (
         lambda: plot.fit_line(X2, Y2, fastgd.closed_form(X2, Y2)),
@@ -501,7 +539,12 @@ def test_inputs_are_not_written_to():
     coef, loss = RUN.history.coef.copy(), RUN.history.loss.copy()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for draw in (lambda: plot.fit_line(x, y, RUN, [1]), lambda: plot.loss_surface(x, y, RUN)):
+        for draw in (
+            lambda: plot.fit_line(x, y, RUN, [1]),
+            lambda: plot.loss_surface(x, y, RUN),
+            lambda: plot.residuals(x, y, RUN),
+            lambda: plot.animate(x, y, RUN),
+        ):
             drawn(draw())
     np.testing.assert_array_equal(RUN.history.coef, coef)
     np.testing.assert_array_equal(RUN.history.loss, loss)
@@ -515,3 +558,234 @@ def test_validation_loss_is_drawn_beside_the_loss():
     np.testing.assert_array_equal(display.lines_[1].get_ydata(), run.history.val_loss)
     texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert texts == ["full batch", "full batch, validation rows"]
+
+
+STANDARDISED = {
+    "points": fastgd.datasets.load_points(),
+    "scaled": (1e3 * X + 50, Y),
+    "outputs": (X, np.column_stack([Y, -Y])),
+}
+
+
+@pytest.mark.parametrize("name", STANDARDISED)
+def test_standardised_runs_are_drawn_in_the_units_of_x(name):
+    rows, y = STANDARDISED[name]
+    run = fastgd.fit(rows, y, lr=0.1, epochs=200, standardize=True)
+    keys = {"parameters": ((1, 0), (1, "intercept"))} if y.ndim == 2 else {}
+    path, _, end, lowest = drawn(plot.loss_surface(rows, y, run, **keys)).lines_
+    best = fastgd.closed_form(rows, y)
+    at = (1,) if y.ndim == 2 else ()
+    coef, intercept = run.history.coef[(..., *at, 0)], run.history.intercept[(..., *at)]
+    np.testing.assert_array_equal(path.get_xydata(), np.column_stack([coef, intercept]))
+    np.testing.assert_allclose(end.get_xydata(), lowest.get_xydata(), rtol=1e-4)
+    np.testing.assert_allclose(lowest.get_xydata(), [[best.coef[(*at, 0)], np.asarray(best.intercept)[at]]], rtol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1e-150, 1e-9, 1e9, 1e150])
+def test_numbers_of_any_size(size):
+    x, y = fastgd.datasets.load_points()
+    run = fastgd.fit(x, size * y, lr=1e-4, epochs=20)
+    for draw in (plot.loss_surface, plot.fit_line, plot.residuals):
+        drawn(draw(x, size * y, run))
+    lowest = plot.loss_surface(x, size * y, run).lines_[-1].get_xydata()[0]
+    np.testing.assert_allclose(lowest / size, [1.32243102, 7.99102099], rtol=1e-6)
+    for draw in (plot.loss_curve, plot.parameter_path):
+        drawn(draw(run))
+    drawn(plot.animate(x, size * y, run))
+    drawn(plot.lr_sweep(fastgd.sweep(x, size * y, [1e-6, 1e-4, 1.0], epochs=20)))
+
+
+def test_a_loss_that_no_picture_holds_says_so():
+    x, y = fastgd.datasets.load_points()
+    display = drawn(plot.loss_curve(fastgd.fit(x, 1e150 * y, lr=1e-4, epochs=3)))
+    assert display.ax_.texts[0].get_text() == "beyond what a picture can hold"
+
+
+KINKED = ["absolute", "quantile", "epsilon_insensitive"]
+
+
+@pytest.mark.parametrize("loss", KINKED)
+def test_a_loss_with_kinks_is_not_a_corner(loss):
+    x, y = fastgd.datasets.load_points()
+    run = fastgd.fit(x, y, loss=loss)
+    display = drawn(plot.loss_curve(run))
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), run.history.loss)
+    assert display.ax_.get_ylabel().endswith(f"above {run.history.loss.min():.6g}, the lowest")
+    heights = display.ax_.transAxes.inverted().transform(
+        display.ax_.transData.transform(display.lines_[0].get_xydata())
+    )
+    assert heights[:, 1].min() >= -0.01
+    assert heights[:, 1].max() <= 1.01
+    assert np.ptp(heights[10:, 1]) > 0.2
+    assert len(display.ax_.get_yticks()) >= 3
+    lower = fastgd.fit(x, y, loss=loss, lr=0.01, epochs=50)  # on the same scale, whichever lies lower
+    drawn(plot.loss_curve(lower, ax=display.ax_))
+    assert display.ax_.get_yscale() == "function"
+
+
+def test_a_run_that_falls_at_once_has_its_first_epochs_spread_out():
+    x, y = fastgd.datasets.load_points()
+    axes = drawn(plot.loss_curve(fastgd.fit(x, y, lr=1e-4, epochs=1000))).ax_
+    assert (axes.get_xscale(), axes.get_yscale()) == ("symlog", "linear")
+    assert plot.loss_curve(fastgd.fit(x, y, lr=1e-4, epochs=20)).ax_.get_xscale() == "linear"
+
+
+def test_residuals_are_those():
+    best = fastgd.closed_form(X, Y)
+    display = drawn(plot.residuals(X, Y, best))
+    raw = best.predict(X)
+    np.testing.assert_allclose(display.points_[0].get_offsets(), np.column_stack([raw, Y - raw]), rtol=1e-12)
+    assert display.lines_[-1].get_ydata() == [0.0, 0.0]
+
+
+def test_the_trend_shows_what_a_line_can_not():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 5, 100_000)
+    bent, straight = x**2 + rng.normal(0, 1, len(x)), 2 * x + rng.normal(0, 1, len(x))
+    for y, most, least in ((bent, 6.0, 2.0), (straight, 0.2, 0.0)):
+        display = drawn(plot.residuals(x, y, fastgd.closed_form(x, y)))
+        assert least < np.abs(display.lines_[0].get_ydata()).max() < most
+        assert len(display.points_[0].get_offsets()) == 5000
+        assert display.ax_.texts[0].get_text() == "5000 of 100000 rows"
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 30])
+def test_residuals_of_few_or_of_none(n):
+    x, y = fastgd.datasets.make_line(n=n, rng=0)
+    for run in (fastgd.closed_form(x, y), fastgd.fit(x, y, lr=1e-3, epochs=1), fastgd.fit(x, 0 * y, lr=1e-3, epochs=1)):
+        drawn(plot.residuals(x, run.predict(x) if run.loss == 0 else y, run))
+
+
+def test_residuals_of_outputs_and_of_diverged_runs():
+    y = np.column_stack([Y, -Y])
+    display = drawn(plot.residuals(X, y, fastgd.closed_form(X, y)))
+    assert len(display.points_) == 2
+    assert [line.get_label() for line in display.lines_] == ["trend, output 0", "trend, output 1", "_zero"]
+    run = fit_diverging(X, Y, lr=1.0, epochs=20)
+    assert "diverged after" in drawn(plot.residuals(X, Y, run)).ax_.texts[-1].get_text()
+
+
+SWEEPS = {
+    "full batch": lambda: fastgd.sweep(X, Y, np.logspace(-5, 0, 40), epochs=30),
+    "two rates": lambda: fastgd.sweep(X, Y, [1.0, 1e-3], epochs=100),
+    "one": lambda: fastgd.sweep(X, Y, [1e-3], epochs=1),
+    "equal ones": lambda: fastgd.sweep(X, Y, [1e-3, 1e-3], epochs=5),
+    "all diverge": lambda: fastgd.sweep(X, Y, [1.0, 2.0], epochs=5),
+    "hundreds": lambda: fastgd.sweep(X, Y, np.logspace(-200, 200, 500), epochs=3),
+    "batches": lambda: fastgd.sweep(X, Y, np.logspace(-5, 0, 40), epochs=5, batch_size=5, rng=0),
+    "kinks": lambda: fastgd.sweep(X, Y, np.logspace(-5, 0, 40), epochs=5, loss="absolute"),
+    "nothing to do": lambda: fastgd.sweep(X, 0 * Y, np.logspace(-5, 0, 5), epochs=5),
+    "outputs": lambda: fastgd.sweep(X, np.column_stack([Y, Y]), np.logspace(-5, 0, 40), epochs=5, l1=0.1),
+    "beyond all numbers": lambda: fastgd.sweep(1e200 * X, Y, [1e-3, 1.0], epochs=2),
+}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("curves", [False, True])
+def test_sweeps(name, curves):
+    found = SWEEPS[name]()
+    display = drawn(plot.lr_sweep(found, curves=curves))
+    assert all(np.isfinite([*display.ax_.get_xlim(), *display.ax_.get_ylim()]))
+    assert len(display.lines_) in ((min(8, len(found.lr)), 9) if curves else (2,))
+
+
+def test_a_sweep_shows_its_rates_and_where_they_are_stable():
+    found = SWEEPS["full batch"]()
+    display = drawn(found.plot())
+    ends, away = display.lines_
+    np.testing.assert_array_equal(ends.get_xdata(), found.lr)
+    sound = np.isfinite(found.final)
+    np.testing.assert_allclose(ends.get_ydata()[sound], (found.final - found.lowest)[sound], rtol=1e-9)
+    np.testing.assert_array_equal(away.get_xdata(), found.lr[~sound])
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert set(found.verdict) <= set(texts)
+    assert f"stable below {found.lr_max:.4g}" in texts
+    assert f"best: {found.best:.3g}" in texts
+
+
+ANIMATED = {
+    "line": (X, Y, {"lr": 0.02, "epochs": 200}),
+    "diverges": (X, Y, {"lr": 0.035, "epochs": 60}),
+    "diverges at once": (X, Y, {"lr": 1e150, "epochs": 3}),
+    "one epoch": (X, Y, {"lr": 0.02, "epochs": 1}),
+    "steps": (X, Y, {"lr": 0.01, "epochs": 20, "batch_size": 7, "record": "step", "rng": 0}),
+    "outputs": (X, np.column_stack([Y, -Y]), {"lr": 0.02, "epochs": 20}),
+    "two features": (X2, Y2, {"lr": 0.1, "epochs": 20, "fit_intercept": False}),
+    "features": (X2, Y2, {"lr": 0.1, "epochs": 20}),
+    "features and outputs": (X2, np.column_stack([Y2, -Y2]), {"lr": 0.1, "epochs": 20}),
+    "kinks": (X, Y, {"loss": "absolute"}),
+    "one row": ([1.0], [2.0], {"lr": 0.1, "epochs": 3}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::fastgd.DivergenceWarning")
+@pytest.mark.parametrize("name", ANIMATED)
+def test_animations_move_with_the_records(name):
+    rows, y, options = ANIMATED[name]
+    run = fastgd.fit(rows, y, **options)
+    display = plot.animate(rows, y, run)
+    assert display.records_[0] == 0
+    assert len(display.records_) <= 60
+    assert (display.records_[-1] == len(run.history) - 1) or run.status == "diverged"
+    head = display.lines_[-1]
+    for record in (display.records_[0], display.records_[-1]):
+        display._show(record)
+        if run.coef.shape == (1,):
+            ends = np.array([np.min(rows), np.max(rows)])
+            line = display.lines_[0]
+            expected = run.history.coef[record, 0] * np.array(line.get_xdata()) + run.history.intercept[record]
+            np.testing.assert_allclose(line.get_ydata(), expected)
+            assert head.get_xydata().tolist() == [[run.history.coef[record, 0], run.history.intercept[record]]]
+            assert line.get_xdata()[0] <= ends[0]
+        elif run.coef.ndim == 1:
+            raw = rows @ run.history.coef[record] + run.history.intercept[record]
+            np.testing.assert_allclose(display.lines_[0].get_ydata(), raw)
+    drawn(display)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".html", ".HTM"])
+def test_animations_are_saved_whole(ending, tmp_path):
+    path = tmp_path / f"run{ending}"
+    path.write_text("what was there")
+    display = plot.animate(X, Y, RUN, path)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    content = path.read_bytes()
+    assert 10_000 < len(content) < 2_000_000
+    if ending == ".gif":
+        from PIL import Image
+
+        with Image.open(path) as image:
+            assert image.n_frames == len(display.records_)
+            assert image.info["loop"] == 0
+    else:
+        text = content.decode()
+        assert text.startswith("<!doctype html>")
+        assert text.count("data:image/png;base64,") == len(display.records_) + 1
+        assert "http" not in text
+    assert plt.fignum_exists(display.figure_.number)
+
+
+def test_an_animation_shows_itself_in_notebooks_and_leaves_the_figure_as_it_was():
+    figure, axes = plt.subplots(1, 2, dpi=123)
+    canvas = figure.canvas
+    display = plot.animate(X, Y, RUN, ax=axes)
+    text = display._repr_html_()
+    assert text.count("data:image/png;base64,") == len(display.records_) + 1
+    assert (figure.canvas, figure.dpi) == (canvas, 123)
+    assert [ax.title.get_alpha() for ax in axes] == [None, None]
+    assert all(line.get_visible() for line in display.lines_)
+    assert (display.ax_, display.right_, display.figure_) == (*axes, figure)
+    assert type(display.animation).__mro__[1].__name__ == "FuncAnimation"
+
+
+def test_a_film_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "run.gif"
+    path.write_text("what was there")
+
+    def fail(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("PIL.Image.Image.save", fail)
+    with pytest.raises(KeyboardInterrupt):
+        plot.animate(X, Y, RUN, path)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["what was there"]

@@ -158,3 +158,14 @@ def test_on_a_real_terminal_ctrl_c_closes_the_bar():
     assert said == "interrupted 1\n", "and no thread is left behind"
     assert b"/100000000 epochs [" in seen
     assert seen.endswith(b"]\r\n")
+
+
+@pytest.mark.parametrize("batch_size", [None, 8])
+def test_a_sweep_counts_the_epochs_of_all_rates(batch_size, terminal):
+    options = {"epochs": 40, "batch_size": batch_size, "rng": 0}
+    found = fastgd.sweep(X, Y, [0.05, 1e9, 0.01, 1e9], progress=True, **options)
+    first, *_, last = terminal.drawn()
+    assert "0/160 epochs" in first
+    assert last.startswith("100% |")
+    assert "160/160 epochs" in last
+    np.testing.assert_array_equal(found.loss, fastgd.sweep(X, Y, found.lr, **options).loss)

@@ -22,6 +22,7 @@ from fastgd._diagnose import Diagnosis, diagnose
 from fastgd._file import load
 from fastgd._fit import ConvergenceWarning, DivergenceWarning, State, fit
 from fastgd._parts import batches, loss_and_gradient, losses, mse, optimizers, schedules
+from fastgd._sweep import Sweep, sweep
 from fastgd.history import History
 from fastgd.result import FitResult
 
@@ -38,6 +39,7 @@ __all__ = [
     "History",
     "Path",
     "State",
+    "Sweep",
     "__version__",
     "batches",
     "closed_form",
@@ -54,6 +56,7 @@ __all__ = [
     "plot",
     "reference",
     "schedules",
+    "sweep",
 ]
 
 

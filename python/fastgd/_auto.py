@@ -104,8 +104,12 @@ def make_plan(
     rng: Any,
     engine: Any,
     threads: Any,
+    shared: bool = False,
 ) -> Plan:
-    """Check the options, choose what is "auto", and put the problem into the coordinates that are iterated on."""
+    """Check the options, choose what is "auto", and put the problem into the coordinates that are iterated on.
+
+    With `shared`, many runs are to share one pass over the rows.
+    """
     n, d = problem.X.shape
     if batch_size is not None:
         batch_size = _door.integer(batch_size, "batch_size")
@@ -136,7 +140,7 @@ def make_plan(
     implicit = check_use(optimizer[0], loss[0], batch_size, n)
     standardize = automatic if _is_auto(standardize) else _door.flag(standardize, "standardize", auto=True)
     heavy = not endless and epochs * n * d > _HEAVY and min(epochs, n) > 4 * (d + problem.y.shape[1] + 1)
-    worth = automatic or endless or heavy
+    worth = automatic or endless or heavy or shared
     engine = _engine(engine, worth=worth, squared=facts["squared"], batched=batch_size is not None, loss=loss[0])
     way = "gram" if engine == "gram" else "full batch" if batch_size is None else "batches"
     exact, certify = tol, False

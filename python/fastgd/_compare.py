@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgd import _html
 from fastgd._fit import DivergenceWarning, fit
 from fastgd._parts import loss_and_gradient
 from fastgd.result import FitResult
@@ -45,14 +46,20 @@ class Comparison:
     result: FitResult
     reference: FitResult
 
-    def __repr__(self) -> str:
+    def _title(self) -> str:
         records = len(self.result.history)
         where = f"along {records} records" if records else "of the results"
-        return (
-            f"Comparison: largest difference {self.max_difference:.1e} {where} ({self.result.status})\n"
-            f"  fastgd     {_seconds(self.seconds)}\n"
-            f"  reference  {_seconds(self.reference_seconds)}  {self.ratio:.1f} times as long"
-        )
+        return f"Comparison: largest difference {self.max_difference:.1e} {where} ({self.result.status})"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        slower = f"{_seconds(self.reference_seconds)}  {self.ratio:.1f} times as long"
+        return [("fastgd", _seconds(self.seconds).rstrip()), ("reference", slower)]
+
+    def __repr__(self) -> str:
+        return "\n".join([self._title(), *(f"  {name:<9}  {value}" for name, value in self._facts())])
+
+    def _repr_html_(self) -> str:
+        return _html.table(self._title(), self._facts())
 
 
 def _seconds(value: float) -> str:

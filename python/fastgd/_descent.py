@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _core, _door
+from fastgd import _core, _door, _html
 from fastgd._door import Array
 from fastgd._fit import DivergenceWarning
 
@@ -55,11 +55,19 @@ class Path:
 
         return plot.descent(self._fun, self, ax=ax)
 
-    def __repr__(self) -> str:
+    def _ended(self) -> str:
         steps = f"{self.n_steps} step{'' if self.n_steps == 1 else 's'}"
-        ended = f"ran all of {steps}" if self.status == "max_epochs" else f"{self.status} after {steps}"
-        text = f"Path: {ended}, from {_shown(self.x[0])} to {_shown(self.x[-1])}"
+        return f"ran all of {steps}" if self.status == "max_epochs" else f"{self.status} after {steps}"
+
+    def __repr__(self) -> str:
+        text = f"Path: {self._ended()}, from {_shown(self.x[0])} to {_shown(self.x[-1])}"
         return text if self.fun is None else f"{text}, value {self.fun[0]:.6g} to {self.fun[-1]:.6g}"
+
+    def _repr_html_(self) -> str:
+        facts = [("from", _shown(self.x[0])), ("to", _shown(self.x[-1]))]
+        if self.fun is not None:
+            facts.append(("value", f"{self.fun[0]:.6g} to {self.fun[-1]:.6g}"))
+        return _html.table(f"Path: {self._ended()}", facts, curve=self.fun)
 
 
 def _shown(x: Any) -> str:

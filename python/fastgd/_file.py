@@ -30,18 +30,23 @@ def save(result: FitResult, path: str | os.PathLike[str]) -> None:
     fields = {name: getattr(result, name) for name in result.__dataclass_fields__ if name not in ("history", "options")}
     facts = {"format": _FORMAT, "version": _VERSION, "fastgd": __version__}
     text = json.dumps(facts | plain(fields | {"options": result.options, "history": columns}), allow_nan=False)
+    write_whole(path, text.encode())
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file that is whole or not there; one that exists is replaced, once the new one is whole."""
     path = os.path.realpath(_path(path))  # a link stays one
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe is written to, never replaced
         try:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(path, "wb") as file:
+                file.write(content)
         except OSError as error:
             raise type(error)(error.errno, error.strerror, path) from None
         return
     temporary = f"{path}.{os.urandom(8).hex()}.part"
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            file.write(content)
         if os.path.exists(path):
             os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
         os.replace(temporary, path)

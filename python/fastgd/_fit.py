@@ -328,8 +328,7 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
         standardized=plan.frame is not None,
         features=plan.problem.names,
         history=History(**{name: np.ascontiguousarray(column) for name, column in columns.items()}),
-        options={name: getattr(config, name) for name in _OPTIONS}
-        | {"average": "tail" if config.tail_average else False},
+        options=resolved(plan),
     )
     if result.status == "diverged":
         warnings.warn(result.message, DivergenceWarning, stacklevel=4)
@@ -380,6 +379,12 @@ _OPTIONS = (
     *("loss", "epochs", "batch_size", "shuffle", "optimizer", "schedule", "l1", "l2", "fit_intercept"),
     *("tol", "patience", "record", "exact_loss"),
 )
+
+
+def resolved(plan: Plan) -> dict[str, Any]:
+    """The request as a result tells it."""
+    config = plan.config
+    return {name: getattr(config, name) for name in _OPTIONS} | {"average": "tail" if config.tail_average else False}
 
 
 def _message(plan: Plan, solution: Solution, *, beyond: bool) -> str:

@@ -1,4 +1,4 @@
-"""Command line: `fastgd demo`, `fit`, `predict`, `compare`, `diagnose`, `info`."""
+"""Command line: `fastgd demo`, `fit`, `predict`, `compare`, `diagnose`, `sweep`, `info`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,30 @@ import platform
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import fastgd
 from fastgd import _core
 from fastgd._progress import GET_PROGRESS
-from fastgd.report import GET_PLOT, as_json, facts, named, picture, summary, title, written
+from fastgd.report import (
+    GET_PLOT,
+    as_json,
+    facts,
+    named,
+    picture,
+    summary,
+    sweep_facts,
+    sweep_summary,
+    title,
+    written,
+)
 from fastgd.result import FitResult
 from fastgd.table import ColumnError, Table, TableError, read, read_features
 
@@ -127,6 +139,25 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+#: learning rates in one --lr, at most
+_MOST_RATES = 100_000
+
+
+def _rates(text: str) -> NDArray[np.float64]:
+    """`1e-5,1e-4,1e-3`, or LOW:HIGH:COUNT with equal ratios between neighbours."""
+    accepted = "must be RATE,RATE,... or LOW:HIGH:COUNT with rates > 0"
+    try:
+        if ":" not in text:
+            return np.array([float(rate) for rate in text.split(",")])
+        low, high, count = text.split(":")
+        ends, many = (float(low), float(high)), int(count)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{accepted}, got {text!r}") from None
+    if not (all(0 < end < np.inf for end in ends) and 2 <= many <= _MOST_RATES):
+        raise argparse.ArgumentTypeError(f"{accepted} and COUNT from 2 to {_MOST_RATES}, got {text!r}")
+    return np.geomspace(*ends, many)
+
+
 def _words(number: Callable[[str], Any] | None = None, **words: Any) -> Callable[[str], Any]:
     """One of some words, or else a number."""
 
@@ -199,6 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     predict = command("predict", _predict, "predict with a model that fit --save wrote, one row a line")
     compare = command("compare", _compare, "run the Rust engine and the NumPy reference on the same rows")
     diagnose = command("diagnose", _diagnose, "which rates are stable, how many epochs one takes, and why")
+    sweep = command("sweep", _sweep, "run at many learning rates, and say what becomes of each")
     info = command("info", _info, "versions, and the losses, optimizers and schedules there are")
     for made in (fit, compare):
         _add_table(made)
@@ -207,6 +239,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_options(diagnose, fastgd.diagnose, _ASKED)
     fit.add_argument("--plot", metavar="OUT.png", help="save a picture: the line for one feature, else the loss curve")
     fit.add_argument("--save", metavar="MODEL.json", help="save the model, for predict and fastgd.load")
+    _add_table(sweep)
+    _add_options(sweep, fastgd.fit, _OF_SWEEP)
+    sweep.add_argument("--plot", metavar="OUT.png", help="save a picture: the last loss against the rate")
     predict.add_argument("model", metavar="MODEL", help="what fit --save wrote, or FitResult.save in Python")
     predict.add_argument("file", metavar="FILE", help=FILE)
     predict.add_argument(
@@ -217,7 +252,7 @@ def _parser() -> argparse.ArgumentParser:
         "header, the features are found by their names, and other columns may hold anything. If not, it must have just "
         "the features, in the order of the fit, or the very columns of the fit; else --columns says which to take."
     )
-    for made in (fit, predict, compare, diagnose, info):
+    for made in (fit, predict, compare, diagnose, sweep, info):
         made.add_argument("--json", action="store_true", help="print one JSON object instead")
     return parser
 
@@ -228,16 +263,32 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", metavar="COLUMN,...", help="the features (default: all other columns)")
 
 
+#: the options of `fastgd.sweep` that are not those of `fit`: flags of its own, or None where it has none
+_OF_SWEEP: dict[str, dict[str, Any] | None] = {
+    "lr": {
+        "required": True,
+        "type": _rates,
+        "metavar": "RATES",
+        "help": "1e-5,1e-4,1e-3 or LOW:HIGH:COUNT, at equal ratios",
+    },
+    "epochs": {"required": True, "type": int, "metavar": "N", "help": "passes over the rows at each rate"},
+    **dict.fromkeys(("tol", "patience", "record", "average")),
+}
+
+
 def _add_options(
-    parser: argparse.ArgumentParser, function: Callable[..., Any], other: dict[str, dict[str, Any]] | None = None
+    parser: argparse.ArgumentParser,
+    function: Callable[..., Any],
+    other: Mapping[str, dict[str, Any] | None] | None = None,
 ) -> None:
     """The flags that a function has arguments for; `other` than those of the fit where they mean something else."""
     group, needed = parser.add_argument_group("options of the fit"), ["FILE"]
     for name, parameter in inspect.signature(function).parameters.items():
-        if name not in _FLAGS:
+        changed = (other or {}).get(name, {})
+        if name not in _FLAGS or changed is None:
             continue
-        flag, described = "--" + name.replace("_", "-"), _FLAGS[name] | (other or {}).get(name, {})
-        required = parameter.default is inspect.Parameter.empty
+        flag, described = "--" + name.replace("_", "-"), _FLAGS[name] | changed
+        required = bool(described.pop("required", parameter.default is inspect.Parameter.empty))
         default = str(parameter.default).lower()
         described["help"] += " (required)" if required else f" (default: {default})"
         group.add_argument(flag, dest=name, required=required, default=argparse.SUPPRESS, **described)
@@ -367,6 +418,26 @@ def _diagnose(args: argparse.Namespace) -> int:
     return 0
 
 
+def _sweep(args: argparse.Namespace) -> int:
+    if args.plot:
+        _check_picture(args.plot)
+    table = _read(args)
+    try:
+        found = _run(fastgd.sweep, table, args)
+    except MemoryError as error:  # it says how many
+        raise CommandError(str(error) or "there is not enough memory for this") from error
+    print(as_json(sweep_facts(table, found)) if args.json else sweep_summary(table, found))
+    if args.plot:
+        picture(args.plot, lambda ax: fastgd.plot.lr_sweep(found, ax=ax))
+        if not args.json:
+            print(f"\nThe picture is in {args.plot}.")
+    if set(found.status) != {"diverged"}:
+        return 0
+    print(end="", flush=True)
+    stable = "" if found.lr_max is None else f"; rates are stable below {found.lr_max:.6g}"
+    return _fail(f"{table.source}: all of these rates diverged{stable}", 1)
+
+
 def _end(table: Table, result: FitResult) -> int:
     if result.status != "diverged":
         return 0
@@ -390,6 +461,8 @@ def _closed_form(table: Table, result: FitResult) -> FitResult | None:
 def _demo(args: argparse.Namespace) -> int:
     from fastgd.demo import demo
 
+    if Path(args.out).exists() and not Path(args.out).is_dir():
+        raise CommandError(f"--out must name a folder, got the file {args.out!r}", 2)
     demo(Path(args.out))
     return 0
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgd._file import plain
-from fastgd.result import FitResult, manner
+from fastgd._sweep import Sweep
+from fastgd.result import FitResult, manner, manner_of
 from fastgd.table import Table
 
 #: how one gets the pictures
@@ -98,6 +99,50 @@ def summary(table: Table, result: FitResult, best: FitResult | None) -> str:
     return "\n".join([title(table), "", *lines, "", *textwrap.wrap(" ".join(said), 98)])
 
 
+def sweep_facts(table: Table, found: Sweep) -> dict[str, Any]:
+    names = (
+        "lr",
+        "loss",
+        "final",
+        "status",
+        "verdict",
+        "best",
+        "minimum",
+        "lr_max",
+        "engine",
+        "standardized",
+        "options",
+    )
+    return {
+        "file": table.source,
+        "rows": len(table.y),
+        "features": table.features,
+        "target": table.target,
+        **{name: getattr(found, name) for name in names},
+    }
+
+
+def sweep_summary(table: Table, found: Sweep) -> str:
+    losses = _pointed([f"{value:.8g}" if np.isfinite(value) else "-" for value in found.final])
+    words = [
+        f"{word}  <- best" if rate == found.best else word for rate, word in zip(found.lr, found.verdict, strict=True)
+    ]
+    rates, heading = [f"{rate:.6g}" for rate in found.lr], f"loss ({found.options['loss'][0]})"
+    width = max(map(len, words))
+    columns = {"loss": [heading, *losses], "verdict": ["", *(f"{word:<{width}}" for word in words)]}
+    lines = aligned(["rate", *rates], columns)
+    epochs = found.loss.shape[1] - 1
+    how = manner_of(found.options, standardized=found.standardized)
+    said = [f"By {how}: {count(epochs, 'epoch')}{' each' if len(found.lr) > 1 else ''}."]
+    if found.minimum is not None:
+        said.append(f"The minimum is {found.minimum:.8g}.")
+    if found.lr_max is not None:
+        said.append(f"Rates are stable below {found.lr_max:.6g}.")
+    if advice := found.advice:
+        said.append(f"{advice[0].upper()}{advice[1:]}.")
+    return "\n".join([title(table), "", *lines, "", *textwrap.wrap(" ".join(said), 98)])
+
+
 def _beside(times: float) -> str:
     if times > 2:
         return f"is {times:.3g} times"
@@ -107,7 +152,12 @@ def _beside(times: float) -> str:
 def _on_point(coef: Any, intercept: Any, loss: float) -> list[str]:
     """Per output its coefficients and intercept, then the loss: ten digits each, decimal points below each other."""
     values = np.append(np.column_stack([np.atleast_2d(coef), np.atleast_1d(intercept)]), loss)
-    halves = [f"{value:.10g}".partition(".") for value in values]
+    return _pointed([f"{value:.10g}" for value in values])
+
+
+def _pointed(numbers: list[str]) -> list[str]:
+    """With their decimal points below each other."""
+    halves = [number.partition(".") for number in numbers]
     before, after = (max(len(half[side]) for half in halves) for side in (0, 2))
     return [f"{whole:>{before}}{point or ' '}{rest:<{after}}" for whole, point, rest in halves]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _core, _door
+from fastgd import _core, _door, _html
 from fastgd._door import Array
 from fastgd.history import History
 
@@ -156,37 +156,47 @@ class FitResult:
 
         save(self, path)
 
-    def __repr__(self) -> str:
+    def _facts(self) -> list[tuple[str, str]]:
         def shown(values: Any) -> str:
-            text = np.array2string(np.asarray(values), precision=6, threshold=12, edgeitems=3, max_line_width=100)
-            return text.replace("\n", "\n" + " " * 13)
+            return np.array2string(np.asarray(values), precision=6, threshold=12, edgeitems=3, max_line_width=100)
 
         loss = self.options.get("loss", ("",))[0]
         start = f", {self.history.loss[0]:.6g} at the start" if len(self.history) else ""
-        lines = [
-            f"FitResult: {self.message}",
-            f"  loss       {self.loss:.8g} ({loss}{start})",
-            f"  coef       {shown(self.coef)}",
-            f"  intercept  {shown(self.intercept)}",
+        facts = [
+            ("loss", f"{self.loss:.8g} ({loss}{start})"),
+            ("coef", shown(self.coef)),
+            ("intercept", shown(self.intercept)),
         ]
         if self.engine != "closed_form":
-            steps = f"{self.n_steps} step{'' if self.n_steps == 1 else 's'}"
-            lines.append(f"  by         {manner(self)}, {steps}")
-        return "\n".join(lines)
+            facts.append(("by", f"{manner(self)}, {self.n_steps} step{'' if self.n_steps == 1 else 's'}"))
+        return facts
+
+    def __repr__(self) -> str:
+        lines = [f"  {name:<9}  {value}".replace("\n", "\n" + " " * 13) for name, value in self._facts()]
+        return "\n".join([f"FitResult: {self.message}", *lines])
+
+    def _repr_html_(self) -> str:
+        return _html.table(f"FitResult: {self.message}", self._facts(), curve=self.history.loss)
 
 
 def manner(result: FitResult) -> str:
     """How a result came about, in few words: whatever is the plain default is left out."""
-    options = result.options
-    _, parameters = options.get("optimizer", ("", {}))
+    return manner_of(result.options, standardized=result.standardized, optimizer=result.optimizer, lr=result.lr)
+
+
+def manner_of(
+    options: dict[str, Any], *, standardized: bool, optimizer: str | None = None, lr: float | None = None
+) -> str:
+    """The same from the options, at one rate or, with None, at many."""
+    name, parameters = options.get("optimizer", ("", {}))
     schedule, of_schedule = options.get("schedule", ("constant", {}))
     size = options.get("batch_size")
     words = [
-        _called(result.optimizer, parameters, _core.optimizers()),
-        f"lr {result.lr:g}",
+        _called(optimizer or name, parameters, _core.optimizers()),
+        "" if lr is None else f"lr {lr:g}",
         "" if schedule == "constant" else f"schedule {_called(schedule, of_schedule, _core.schedules())}",
         "full batch" if size is None else "single rows" if size == 1 else f"batches of {size} rows",
-        "standardised" if result.standardized else "",
+        "standardised" if standardized else "",
         "mean of the later half" if options.get("average") == "tail" else "",
     ]
     return ", ".join(word for word in words if word)

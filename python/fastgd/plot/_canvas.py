@@ -64,11 +64,17 @@ class Display:
         return f"{type(self).__name__}: {lines} against {self.ax_.get_xlabel() or 'x'}, in ax_ and figure_"
 
 
-def axes_for(ax: Any) -> Axes:
+def ask_for_matplotlib() -> None:
     try:
-        from matplotlib.axes import Axes
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError("fastgd.plot needs matplotlib: pip install 'fastgd[plot]'") from error
+
+
+def axes_for(ax: Any) -> Axes:
+    ask_for_matplotlib()
+    from matplotlib.axes import Axes
+
     if ax is None:
         from matplotlib import pyplot
 
@@ -186,10 +192,10 @@ def note(axes: Axes, text: str, x: float, y: float) -> None:
     )
 
 
-def loss_label(result: FitResult) -> str:
-    name, parameters = result.options["loss"]
+def loss_label(options: dict[str, Any]) -> str:
+    name, parameters = options["loss"]
     given = "".join(f", {key}={number:g}" for key, number in parameters.items())
-    return f"{name}{given}" + (" + penalty" if result.options["l1"] or result.options["l2"] else "")
+    return f"{name}{given}" + (" + penalty" if options["l1"] or options["l2"] else "")
 
 
 def batch_label(result: FitResult) -> str:

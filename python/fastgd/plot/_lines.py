@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _door
+from fastgd import _core, _door
+from fastgd._door import Array
 from fastgd.plot._canvas import (
     COLOURS,
     DATA,
@@ -40,6 +41,7 @@ from fastgd.plot._canvas import (
 from fastgd.result import FitResult
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
     from matplotlib.lines import Line2D
 
@@ -66,8 +68,10 @@ class ParameterPath(Display):
 def loss_curve(result: FitResult, ax: Any = None) -> LossCurve:
     """The recorded loss against epochs, or against steps if those were recorded.
 
-    The axis of the loss is logarithmic where it spans more than two decades. Curves that are drawn on the same Axes
-    get colours of their own, and labels for its legend.
+    The axis of the loss is logarithmic where it spans more than two decades. Where a loss with kinks falls at once and
+    then by ever smaller steps, it shows on a logarithmic scale how far above the lowest it lies. Where anything else
+    falls in the first fiftieth of the epochs, these are spread out. Curves that are drawn on the same Axes get colours
+    of their own, and labels for its legend.
 
     Parameters
     ----------
@@ -105,17 +109,72 @@ def loss_curve(result: FitResult, ax: Any = None) -> LossCurve:
         axes.legend(**LEGEND)
     positive = loss[loss > 0]
     if len(positive) and positive.min() < positive.max() / 100:
-        axes.set_yscale("log")
+        if axes.get_yscale() != "function":
+            axes.set_yscale("log")
+    elif result.status != "diverged" and _bent(loss, 0.5 if _kinked(result) else 0.02):
+        _spread(axes, kinked=_kinked(result))
     if axes.get_yscale() == "log" and (loss == 0).any():
         note(axes, f"reaches 0, off the axis, at {unit} {at[loss == 0][0]}", 0.97, 0.95)
+    if not np.isfinite(loss).any():
+        note(axes, "beyond what a picture can hold", 0.97, 0.95)
     whole_numbers(axes, unit)
-    axes.set_ylabel(f"loss ({loss_label(result)})")
+    label = f"loss ({loss_label(result.options)})"
+    if axes.get_yscale() == "function":
+        lowest = _above_lowest(axes)
+        label += f" above {lowest:.6g}, the lowest"
+    axes.set_ylabel(label)
     if result.status == "diverged":
         last = np.flatnonzero(np.isfinite(loss))[-1:].sum()
         side, ha = (-8, "right") if at[last] > np.mean(axes.get_xlim()) else (8, "left")  # where there is room
         style: dict[str, Any] = {"ha": ha, "va": "center", "fontsize": "small", "color": NOTE}
         axes.annotate(divergence_note(result), (at[last], loss[last]), (side, 0), textcoords="offset points", **style)
     return LossCurve(axes, axes.figure, lines)
+
+
+def _kinked(result: FitResult) -> bool:
+    return not _core.losses()[result.options["loss"][0]]["smooth"]
+
+
+def _bent(loss: Array, share: float) -> bool:
+    """Whether all but 1% of the fall lies in such a first share of many records, so that the rest looks flat."""
+    seen = loss[np.isfinite(loss)]
+    if len(seen) < 20 or not seen[0] > seen.min():
+        return False
+    fallen = seen <= seen.min() + 0.01 * (seen[0] - seen.min())
+    first = int(np.argmax(fallen))
+    return first <= share * len(seen) and first < len(seen) - 10
+
+
+def _spread(axes: Axes, *, kinked: bool) -> None:
+    """Room for what would be a corner."""
+    if kinked and axes.get_yscale() == "linear":
+        _above_lowest(axes)
+    elif not kinked and axes.get_xscale() == "linear":
+        axes.set_xscale("symlog", linthresh=1)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_xlim(left=0)
+
+
+def _above_lowest(axes: Axes) -> float:
+    """A logarithmic scale of the distance from the lowest value of the lines, whose ticks tell that distance."""
+    values = np.concatenate([np.asarray(line.get_ydata(orig=True), np.float64) for line in axes.lines])
+    values = values[np.isfinite(values)]
+    lowest, most = values.min(), np.ptp(values)
+    above = values[values > lowest] - lowest
+    least = max(above.min() / 2, 1e-12 * most)
+
+    def up(height: Any) -> Any:
+        return np.log10(np.maximum(np.asarray(height) - lowest, least))
+
+    def back(power: Any) -> Any:
+        return lowest + 10.0 ** np.asarray(power)
+
+    axes.set_yscale("function", functions=(up, back))
+    ends = int(np.ceil(np.log10(least))), int(np.floor(np.log10(most)))
+    powers = range(ends[0], ends[1] + 1, 1 + (ends[1] - ends[0]) // 8)
+    axes.set_yticks([lowest + 10.0**power for power in powers], [f"$10^{{{power}}}$" for power in powers])
+    axes.set_ylim(lowest + least, lowest + 2 * most)
+    return float(lowest)
 
 
 def fit_line(X: Any, y: Any, result: FitResult, rounds: Iterable[int] | None = None, ax: Any = None) -> FitLine:
@@ -253,7 +312,8 @@ def parameter_path(result: FitResult, ax: Any = None, *, closed_form: FitResult 
             axes.set_yscale("symlog", linthresh=first)
         note(axes, divergence_note(result), 0.03, 0.95)
     if len(columns) <= _NAMED:
-        axes.legend(handles=lines + dashed[:1], loc="best", **LEGEND)
+        wide = {"ncols": 2, "fontsize": "small"} if len(columns) > 3 else {}  # lines run above and below it
+        axes.legend(handles=lines + dashed[:1], loc="best", **LEGEND | wide)
     whole_numbers(axes, unit)
     axes.set_ylabel("parameter" if len(columns) > 1 else label_of(result, columns[0][0]))
     return ParameterPath(axes, axes.figure, lines + dashed)

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 #: a path that climbs so many times its first height has left the picture
 _CLIMB = 10.0
+#: heights beyond it are drawn in units of their own
+_TALL = 1e200
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -221,8 +223,9 @@ def _objective(
     """The objective as a function of points (m, 2), and its minimum if that is known."""
     loss, l1, l2 = (result.options[name] for name in ("loss", "l1", "l2"))
 
-    def at(point: Array) -> tuple[float, Array]:
-        place = SimpleNamespace(coef=result.coef.copy(), intercept=np.array(result.intercept, dtype=np.float64))
+    def at(point: Array, y: Any = y, *, bare: bool = False) -> tuple[float, Array]:
+        kept = 0.0 if bare else 1.0  # the other parameters
+        place = SimpleNamespace(coef=kept * result.coef, intercept=np.array(kept * result.intercept, np.float64))
         for (k, j), number in zip(keys, point, strict=True):
             if j == "intercept":
                 place.intercept[() if k is None else k] = number
@@ -238,7 +241,7 @@ def _objective(
         return lambda points: np.array([at(point)[0] if np.isfinite(point).all() else np.inf for point in points]), None
     here = np.array([float(column_of(result, key)) for key in keys])
     _, gradient = at(here)
-    hessian = np.array([at(here + side)[1] - gradient for side in np.eye(2)])
+    hessian = np.array([at(side, 0 * np.asarray(y), bare=True)[1] for side in np.eye(2)])  # y has no part in it
     scale = np.sqrt(np.where(np.diag(hessian) > 0, np.diag(hessian), 1.0))
     inverse = np.linalg.pinv(hessian / np.outer(scale, scale), rcond=1e-12)  # a valley without end: its nearest point
     lowest = here - (inverse @ (gradient / scale)) / scale
@@ -264,6 +267,8 @@ def _landscape(
     kept = np.union1d(thin(path[:, 0]), thin(path[:, 1]))
     path = path[kept]
     with np.errstate(all="ignore"):
+        if (tall := abs(float(value(path[:1])[0])) / _TALL) > 1:
+            whole, value = value, lambda points: np.asarray(whole(points) / tall)
         inside, drawn = _inside(value(path))
         shown = path[:inside] if lowest is None else np.vstack([path[:inside], lowest])
         u, v = (np.linspace(*_around(shown[:, i], 0.15), 50 if lowest is None else 200) for i in (0, 1))

@@ -1,0 +1,396 @@
+"""Animate: the fit as it moves, step by step, beside the loss that falls."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd._door import Array
+from fastgd._file import write_whole
+from fastgd.plot._canvas import (
+    COLOURS,
+    NOTE,
+    PATH,
+    Display,
+    ask_for_matplotlib,
+    axes_for,
+    checked_data,
+    checked_history,
+    clock,
+    column_of,
+    divergence_note,
+    drawable,
+    keys_of,
+    open_frame,
+)
+from fastgd.plot._lines import fit_line, loss_curve
+from fastgd.plot._surfaces import loss_surface
+from fastgd.result import FitResult
+
+if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+#: frames, and how many of the first records have one of their own
+_FRAMES, _EARLY = 60, 16
+#: milliseconds that a frame is shown, and the last one
+_SHOWN, _HELD = 110, 2500
+#: a loss that grew so many-fold has left the picture
+_GONE = 10.0
+#: dots to the inch in a file
+_DPI = 80
+#: points of a cloud of predictions
+_POINTS = 500
+
+#: shows one record
+Draw = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Animation(Display):
+    """Of `animate`; `ax_` is the left Axes and `right_` the other, `lines_` are those that move.
+
+    Attributes
+    ----------
+    animation : matplotlib.animation.FuncAnimation
+    records_ : list of int
+        Which records of the history have a frame.
+    """
+
+    right_: Axes
+    animation: FuncAnimation
+    records_: list[int]
+    _show: Draw
+
+    def _repr_html_(self) -> str:
+        return _page(_images(self))
+
+    def __repr__(self) -> str:
+        return f"Animation: {len(self.records_)} frames, in animation; its axes are ax_ and right_ of figure_"
+
+
+def animate(
+    X: Any,
+    y: Any,
+    result: FitResult,
+    path: str | os.PathLike[str] | None = None,
+    ax: Any = None,
+    *,
+    sample_weight: Any = None,
+) -> Animation:
+    """A run in motion: the line and the loss surface, with the path on it, as they were at each record.
+
+    With more than one feature, predictions against targets take the place of the line; with more than two parameters
+    the loss curve that of the surface.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, d), or (n,) for one feature
+    y : array-like, shape (n,) or (n, K)
+    result : FitResult
+        With a history.
+    path : str or path-like, optional
+        Where to save it: a GIF, or a page of HTML with a slider, by its ending `.gif`, `.html` or `.htm`. An existing
+        file is replaced, once the new one is whole.
+    ax : pair of matplotlib Axes, optional
+        Of one figure; None makes one.
+    sample_weight : array-like, shape (n,), optional
+        The weights of the fit.
+
+    Returns
+    -------
+    Animation
+        A notebook shows it with a slider.
+
+    Raises
+    ------
+    ImportError, TypeError, ValueError, OSError
+        Without matplotlib, if an argument is wrong, or if the file cannot be written.
+
+    Notes
+    -----
+    At most 60 records have a frame: the first 16, then ever fewer, as ever less moves. Once the loss of a run that
+    diverges has grown tenfold, there is nothing left to see, and it ends.
+
+    Examples
+    --------
+    >>> import fastgd
+    >>> x, y = fastgd.datasets.make_line(rng=0)
+    >>> result = fastgd.fit(x, y, lr=0.02, epochs=100)
+    >>> fastgd.plot.animate(x, y, result)
+    Animation: 58 frames, in animation; its axes are ax_ and right_ of figure_
+    """
+    rows, targets = checked_data(X, y, result)
+    checked_history(result)
+    ending = None if path is None else _ending(path)
+    left, right = _pair(ax)
+    records = _records(result)
+    moving = [*_on_the_left(left, rows, targets, result, records), *_on_the_right(right, X, y, result, sample_weight)]
+
+    def show(record: int) -> None:
+        for _, draw in moving:
+            draw(record)
+
+    figure = left.figure.figure  # of a part of a figure, the whole
+    made = Animation(left, figure, [line for line, _ in moving], right, _running(figure, show, records), records, show)
+    show(records[-1])
+    if path is not None:
+        write_whole(path, _gif(_images(made)) if ending == ".gif" else _page(_images(made), whole=True).encode())
+    return made
+
+
+def _ending(path: Any) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a str or path-like, got {path!r}")
+    ending = Path(path).suffix.lower()
+    if ending not in (".gif", ".html", ".htm"):
+        raise ValueError(f"path must end in .gif, .html or .htm, got {os.fspath(path)!r}")
+    folder = Path(path).parent
+    if not folder.is_dir():  # told before the work
+        raise FileNotFoundError(f"path must lie in a folder that exists, got {os.fspath(path)!r}")
+    return ending
+
+
+def _pair(ax: Any) -> tuple[Axes, Axes]:
+    if ax is None:
+        ask_for_matplotlib()
+        from matplotlib import pyplot
+
+        _, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+        return left, right
+    if isinstance(ax, (str, bytes)) or not np.iterable(ax) or len(pair := list(ax)) != 2:
+        raise TypeError(f"ax must be a pair of matplotlib Axes or None, got {type(ax).__name__}")
+    left, right = (axes_for(one) for one in pair)
+    if left.figure is not right.figure or left is right:
+        raise ValueError("ax must be two different Axes of one figure")
+    return left, right
+
+
+def _records(result: FitResult) -> list[int]:
+    """Those that get a frame."""
+    loss = np.abs(result.history.loss)
+    with np.errstate(all="ignore"):
+        gone = ~(loss <= _GONE * max(loss[0], loss[np.isfinite(loss)].min(initial=np.inf)))
+    gone[0] = False
+    last = int(np.argmax(gone)) - 1 if gone.any() and result.status == "diverged" else len(loss) - 1
+    last = max(last, min(1, len(loss) - 1))
+    if last < _FRAMES:
+        return list(range(last + 1))
+    later = np.geomspace(_EARLY, last, _FRAMES - _EARLY).round()
+    return [int(record) for record in np.unique(np.concatenate([np.arange(_EARLY), later]))]
+
+
+def _reach(targets: Array, rows: Any, result: FitResult) -> tuple[float, float]:
+    """Heights about the targets, and where the predictions begin if that is near."""
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(np.intp))]
+    with np.errstate(all="ignore"):
+        first = some @ np.atleast_2d(result.history.coef[0]).T + result.history.intercept[0]
+    low, high = float(targets.min()), float(targets.max())
+    span = (high - low) or abs(high) or 1.0
+    first = first[np.isfinite(first)].clip(low - 1.2 * span, high + 1.2 * span)
+    room = (1.0 if result.status == "diverged" else 0.15) * span
+    return min(low, *first) - room, max(high, *first) + room
+
+
+def _on_the_left(
+    axes: Axes, rows: Any, targets: Array, result: FitResult, records: list[int]
+) -> Iterator[tuple[Line2D, Draw]]:
+    """The line among the data of one feature, else predictions against targets."""
+    history, (at, unit) = result.history, clock(result)
+    outputs: list[int | None] = [None] if targets.ndim == 1 else list(range(targets.shape[1]))
+
+    def title(record: int) -> None:
+        last = result.status == "diverged" and record == records[-1]
+        axes.set_title(f"{unit} {at[record]}" + (f", {divergence_note(result)}" if last else ""))
+
+    low, high = _reach(targets, rows, result)
+
+    if rows.shape[1] == 1:
+        before = list(axes.texts)
+        fitted = fit_line(rows, targets, result, ax=axes)
+        for text in axes.texts:
+            if text not in before:  # of the best epoch, which is not the one shown
+                text.remove()
+        if (legend := axes.get_legend()) is not None and targets.ndim == 1:
+            legend.remove()
+        axes.set_ylim(low, high)
+        ends = fitted.lines_[0].get_xdata()
+        for i, (line, k) in enumerate(zip(fitted.lines_, outputs, strict=True)):
+            w, b = (column_of(history, (k, j)) for j in (0, "intercept"))
+            line.set_label("_line" if k is None else f"output {k}")
+
+            def draw(record: int, line: Line2D = line, w: Array = w, b: Array = b, first: bool = i == 0) -> None:
+                with np.errstate(all="ignore"):
+                    line.set_ydata(drawable(w[record] * ends + b[record]))
+                if first:
+                    title(record)
+
+            yield line, draw
+        if targets.ndim == 2:
+            axes.legend(loc="best")
+        return
+    some = np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(np.intp))
+    shown, wanted = rows[some], targets[some]
+    axes.plot([low, high], [low, high], color=NOTE, lw=1, ls="--", zorder=1)
+    room = 0.05 * (np.ptp(wanted) or abs(float(wanted.max())) or 1.0)
+    axes.set(xlim=(wanted.min() - room, wanted.max() + room), ylim=(low, high), xlabel="y", ylabel="prediction")
+    open_frame(axes)
+    for i, k in enumerate(outputs):
+        heights = wanted if k is None else wanted[:, k]
+        style: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "mew": 0, "alpha": 0.6}
+        colour = COLOURS[0] if k is None else COLOURS[k % len(COLOURS)]
+        (line,) = axes.plot(heights, heights, color=colour, label=f"output {k}", **style)
+
+        def cloud(record: int, line: Line2D = line, k: int | None = k, first: bool = i == 0) -> None:
+            coef, intercept = history.coef[record], history.intercept[record]
+            with np.errstate(all="ignore"):
+                raw = shown @ (coef if k is None else coef[k]) + (intercept if k is None else intercept[k])
+            line.set_ydata(drawable(raw))
+            if first:
+                title(record)
+
+        yield line, cloud
+    if 1 < len(outputs) <= len(COLOURS):
+        axes.legend(loc="upper left")
+
+
+def _on_the_right(axes: Axes, X: Any, y: Any, result: FitResult, weight: Any) -> Iterator[tuple[Line2D, Draw]]:
+    """The path on the loss surface of two parameters, else the loss: all of it faint, and as far as it got."""
+    history, keys = result.history, keys_of(result)
+    if len(keys) == 2:
+        drawn = loss_surface(X, y, result, ax=axes, sample_weight=weight)
+        across, up = (drawable(column_of(history, key)) for key in keys)
+        faint, end = drawn.lines_[0], drawn.lines_[2:]
+        for line in end:
+            line.set_visible(line.get_label() == "minimum")
+    else:
+        faint = loss_curve(result, ax=axes).lines_[0]
+        across, up = drawable(clock(result)[0]), drawable(history.loss)
+    if (legend := axes.get_legend()) is not None:
+        legend.remove()
+    faint.set(alpha=0.25, marker="", label="_all")
+    (trail,) = axes.plot([], [], color=PATH, lw=1.6 if len(across) <= 60 else 1.0, zorder=4)
+    (head,) = axes.plot([], [], "o", color=PATH, ms=8, mec="white", mew=1.2, zorder=6)
+
+    def draw(record: int) -> None:
+        kept = slice(0, record + 1, max(1, record // 2000))
+        trail.set_data(across[kept], up[kept])
+        head.set_data(across[record : record + 1], up[record : record + 1])
+        axes.set_title(f"loss {history.loss[record]:.6g}")
+
+    yield trail, draw
+    yield head, lambda record: None
+
+
+def _running(figure: Figure, show: Draw, records: list[int]) -> FuncAnimation:
+    from matplotlib.animation import FuncAnimation
+
+    class Running(FuncAnimation):
+        def __del__(self) -> None:
+            """Nobody is warned that it was never looked at."""
+
+    options: dict[str, Any] = {"interval": _SHOWN, "repeat_delay": _HELD, "cache_frame_data": False}
+    return Running(figure, lambda record: show(record), frames=records, **options)
+
+
+@contextmanager
+def _at_rest(figure: Figure) -> Iterator[Any]:
+    """The figure on a canvas for files, where an animation on the screen sees nothing of it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas, dpi = figure.canvas, figure.dpi
+    try:
+        own = FigureCanvasAgg(figure)
+        figure.dpi = _DPI
+        with own.callbacks.blocked(signal="draw_event"):
+            yield own
+    finally:
+        figure.set_canvas(canvas)
+        figure.dpi = dpi
+
+
+def _images(made: Animation) -> list[Any]:
+    """The frames as pictures of 128 colours: what rests is drawn once, since that takes most of the time."""
+    from PIL import Image
+
+    images = []
+    titles = [(axes, axes.title) for axes in (made.ax_, made.right_)]
+    lines = [(axes, line) for axes, _ in titles for line in made.lines_ if line.axes is axes]
+    with _at_rest(made.figure_.figure) as canvas:
+        try:
+            for _, line in lines:
+                line.set_visible(False)
+            for _, title in titles:
+                title.set_alpha(0.0)  # it keeps its place
+            canvas.draw()
+            behind = canvas.copy_from_bbox(made.figure_.figure.bbox)
+        finally:
+            for _, line in lines:
+                line.set_visible(True)
+            for _, title in titles:
+                title.set_alpha(None)
+        for record in made.records_:
+            canvas.restore_region(behind)
+            made._show(record)
+            for axes, artist in [*lines, *titles]:
+                axes.draw_artist(artist)
+            pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+            images.append(pixels.quantize(128, dither=Image.Dither.NONE))
+    return images
+
+
+def _gif(images: list[Any]) -> bytes:
+    file = io.BytesIO()
+    times = [_SHOWN] * (len(images) - 1) + [_HELD]
+    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0, optimize=True)
+    return file.getvalue()
+
+
+#: plays once, then waits for the reader
+_PLAYER = """<div id="%(name)s" style="display:inline-block;max-width:100%%">
+<img alt="gradient descent, step by step" style="max-width:100%%;background:white" src="%(last)s"><br>
+<button type="button" style="min-width:5em">pause</button>
+<input type="range" min="0" max="%(most)d" value="0" style="width:60%%;vertical-align:middle">
+<script>
+setTimeout(function () {
+  const frames = [%(frames)s], box = document.getElementById("%(name)s"), button = box.querySelector("button"),
+    slider = box.querySelector("input"), image = box.querySelector("img");
+  let timer = null;
+  const show = (at) => { slider.value = at; image.src = frames[at]; };
+  const stop = () => { clearInterval(timer); timer = null; button.textContent = "play"; };
+  const next = () => { if (+slider.value < frames.length - 1) show(+slider.value + 1); else stop(); };
+  const play = () => {
+    if (+slider.value >= frames.length - 1) show(0);
+    button.textContent = "pause"; timer = setInterval(next, %(shown)d);
+  };
+  button.onclick = () => timer === null ? play() : stop();
+  slider.oninput = () => { stop(); show(+slider.value); };
+  show(0); play();
+}, 0);
+</script></div>"""
+
+
+def _page(images: list[Any], *, whole: bool = False) -> str:
+    """The frames with a slider and a button, all in one: as part of a page, or a page of its own."""
+    frames = []
+    for image in images:
+        file = io.BytesIO()
+        image.save(file, "PNG", optimize=True)
+        frames.append("data:image/png;base64," + base64.b64encode(file.getvalue()).decode())
+    name = f"fastgd-{os.urandom(6).hex()}"  # a notebook may show several
+    held = {"name": name, "frames": ", ".join(f'"{frame}"' for frame in frames), "last": frames[-1]}
+    player = _PLAYER % (held | {"most": len(frames) - 1, "shown": _SHOWN})
+    if not whole:
+        return player
+    head = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>gradient descent</title></head>'
+    return f"{head}\n<body>{player}</body></html>\n"
