@@ -32,7 +32,7 @@ fn block(d: usize) -> usize {
 fn forward<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, w, set) = (wave(block(D) * D), wave(D), set(name));
     let mut raw = vec![0.0; block(D)];
-    let lines = Lines::Together { values: &rows, stride: D };
+    let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
     bencher
         .counter(ItemsCount::new(block(D)))
         .bench_local(|| kernels::forward(set, black_box(lines), D, &w, &[0.5], black_box(&mut raw)));
@@ -42,7 +42,7 @@ fn forward<const D: usize>(bencher: Bencher, name: &str) {
 fn backward<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, slope, set) = (wave(block(D) * D), wave(block(D)), set(name));
     let mut grad = vec![0.0; D];
-    let lines = Lines::Together { values: &rows, stride: D };
+    let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
     bencher
         .counter(ItemsCount::new(block(D)))
         .bench_local(|| kernels::backward(set, black_box(lines), D, &slope, black_box(&mut grad)));
@@ -61,7 +61,7 @@ fn products<const D: usize>(bencher: Bencher, name: &str) {
 fn centre<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, away, set, p) = (wave(64 * D), wave(D), set(name), (D + 1).next_multiple_of(8));
     let (mut out, mut sums, mut range) = (vec![0.0; 64 * p], vec![0.0; p], vec![0.0; p]);
-    let lines = Lines::Together { values: &rows, stride: D };
+    let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
     bencher.counter(ItemsCount::new(64usize)).bench_local(|| {
         kernels::centre(set, black_box(lines), D, &away, &[], &mut out, p, &mut sums, &mut range);
     });

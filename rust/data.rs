@@ -19,12 +19,17 @@ impl<'a> Pick<'a> {
         Pick::At { order, stretch: 0..order.len() }
     }
 
+    /// The row in place `at`.
+    pub fn row(&self, at: usize) -> usize {
+        match self {
+            Pick::Run(run) => run.start + at,
+            Pick::At { order, stretch } => order[stretch.start + at],
+        }
+    }
+
     /// The first row.
     pub fn first(&self) -> usize {
-        match self {
-            Pick::Run(run) => run.start,
-            Pick::At { order, stretch } => order[stretch.start],
-        }
+        self.row(0)
     }
 
     fn range(&self) -> &Range<usize> {
@@ -181,10 +186,12 @@ impl<'a, T: Element> Dense<'a, T> {
         let values = T::wide(self.values).filter(|_| self.standard.mean.is_empty() && !self.by_columns)?;
         match pick {
             Pick::Run(run) => {
-                Some(Lines::Together { values: &values[run.start * self.d..run.end * self.d], stride: self.d })
+                let (values, beyond) = values[run.start * self.d..].split_at(run.len() * self.d);
+                Some(Lines::Together { values, stride: self.d, beyond: beyond.len() })
             }
             Pick::At { order, stretch } => (self.d >= LONG).then(|| Lines::Apart {
                 values,
+                stride: self.d,
                 at: &order[stretch.clone()],
                 soon: order.get(stretch.start + self.ahead()..).unwrap_or(&[]),
             }),
@@ -243,12 +250,12 @@ impl<T: Element> Rows for Dense<'_, T> {
         self.lines(pick).unwrap_or_else(|| {
             room.resize(pick.len() * self.d, 0.0);
             self.fill(pick, self.d, room);
-            Lines::Together { values: room, stride: self.d }
+            Lines::Together { values: room, stride: self.d, beyond: 0 }
         })
     }
 
     fn again<'s>(&'s self, pick: &'s Pick, room: &'s [f64]) -> Lines<'s> {
-        self.lines(pick).unwrap_or(Lines::Together { values: room, stride: self.d })
+        self.lines(pick).unwrap_or(Lines::Together { values: room, stride: self.d, beyond: 0 })
     }
 
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {

@@ -2,9 +2,13 @@
 //! program runs. Rows may be stored as f32, sums are f64. The only room that knows of instruction sets.
 //! Each has its twin of the same name in `naive`, which says what it does.
 
+mod gradient;
+mod gram;
 mod lanes;
 pub mod naive;
+mod online;
 mod passes;
+mod walk;
 
 use std::sync::OnceLock;
 
@@ -32,10 +36,11 @@ impl Element for f64 {
 /// Rows where they lie, each of at least d numbers, of which the first d count.
 #[derive(Debug, Clone, Copy)]
 pub enum Lines<'a> {
-    /// One after the other, every `stride` numbers.
-    Together { values: &'a [f64], stride: usize },
-    /// The rows `at` of an array of rows of d numbers; `soon` are asked for meanwhile.
-    Apart { values: &'a [f64], at: &'a [usize], soon: &'a [usize] },
+    /// One after the other, every `stride` numbers. They are visited where they lie, and as many numbers lie `beyond`
+    /// them that come next; or they were brought together, and nothing is.
+    Together { values: &'a [f64], stride: usize, beyond: usize },
+    /// The rows `at` of an array with a row every `stride` numbers; `soon` are asked for meanwhile.
+    Apart { values: &'a [f64], stride: usize, at: &'a [usize], soon: &'a [usize] },
 }
 
 /// Which instructions the kernels use: one that this machine has, as there is no other way to come by a `Set`.
@@ -157,6 +162,25 @@ pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64
     }
 }
 
+/// With f(w . x_i + b, i) the loss and slope of row i: grad += sum_i slope_i x_i. Returns the sums of losses and slopes.
+/// Each row is read once.
+#[inline]
+pub fn gradient(
+    set: Set,
+    lines: Lines,
+    w: &[f64],
+    b: f64,
+    grad: &mut [f64],
+    f: impl Fn(f64, usize) -> (f64, f64),
+) -> (f64, f64) {
+    let mut sums = (0.0, 0.0);
+    match set {
+        Set::NAIVE => sums = naive::gradient(lines, w, b, grad, f),
+        _ => run(set, gradient::Gradient { lines, w, b, grad, f, sums: &mut sums }),
+    }
+    sums
+}
+
 /// Steps by single rows: a line w . x + b that each row moves.
 pub struct Online<'a> {
     pub w: &'a mut [f64],
@@ -176,7 +200,7 @@ pub struct Online<'a> {
 pub fn online(set: Set, lines: Lines, steps: Online, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
     match set {
         Set::NAIVE => naive::online(lines, steps, sum, f),
-        _ => run(set, passes::ByRows { lines, steps, f, sum }),
+        _ => run(set, online::ByRows { lines, steps, f, sum }),
     }
 }
 
@@ -187,16 +211,6 @@ pub fn pointwise(set: Set, a: &mut [f64], b: &[f64], f: impl Fn(f64, f64, usize)
     match set {
         Set::NAIVE => sum = naive::pointwise(a, b, f),
         _ => run(set, passes::Pointwise { a, b, f, sum: &mut sum }),
-    }
-    sum
-}
-
-/// The sum of some numbers.
-pub fn sum(set: Set, values: &[f64]) -> f64 {
-    let mut sum = 0.0;
-    match set {
-        Set::NAIVE => sum = values.iter().sum(),
-        _ => run(set, passes::Sum { values, sum: &mut sum }),
     }
     sum
 }
@@ -217,7 +231,7 @@ pub fn centre(
 ) {
     match set {
         Set::NAIVE => naive::centre(lines, d, away, s, out, stride, sums, range),
-        _ => run(set, passes::Centre { lines, d, away, s, out, stride, sums, range }),
+        _ => run(set, gram::Centre { lines, d, away, s, out, stride, sums, range }),
     }
 }
 
@@ -226,7 +240,7 @@ pub fn centre(
 pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
     match set {
         Set::NAIVE => naive::products(rows, d, s, products),
-        _ => run(set, passes::Products { rows, d, s, products }),
+        _ => run(set, gram::Products { rows, d, s, products }),
     }
 }
 
@@ -251,17 +265,30 @@ pub fn norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
 /// Asks for the memory of `x` before it is needed; of a long one for its first 16 KiB, after which the processor has
 /// seen which way it goes.
 #[inline(always)]
-#[allow(unsafe_code, reason = "there is no safe prefetch")]
 pub fn prefetch<T>(x: &[T]) {
-    let x = &x[..x.len().min((16 << 10) / size_of::<T>().max(1))];
+    let bytes = size_of_val(x).min(16 << 10);
+    ask(x.as_ptr().cast(), bytes);
+    if !bytes.is_multiple_of(LINE) {
+        ask(x.as_ptr().cast::<u8>().wrapping_add(bytes - 1), 1);
+    }
+}
+
+/// Bytes of a line of the caches.
+const LINE: usize = 64;
+
+/// Asks for so many bytes, a line after the other, into the second-level cache: into the first, fewer are on their way at
+/// once (of random rows of 128 bytes one core gets three times as many so).
+#[inline(always)]
+#[allow(unsafe_code, reason = "there is no safe prefetch")]
+fn ask(from: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
-    for offset in (0..size_of_val(x)).step_by(64).chain([size_of_val(x).saturating_sub(1)]) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    for offset in (0..bytes).step_by(LINE) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: a prefetch is a hint: it reads nothing into the program and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast::<i8>().wrapping_add(offset)) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast::<i8>().wrapping_add(offset)) }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = x;
+    let _ = (from, bytes);
 }
 
 /// Asks the system to back this memory with huge pages, so that random visits find their way sooner.
@@ -299,11 +326,10 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_formulas_agree_with_their_naive_twins() {
+    fn formulas_agree_with_their_naive_twin() {
         for set in Set::available() {
             for count in 0..40 {
                 let (a, b) = (wave(count, 0.7), wave(count, 0.3));
-                near(&[sum(set, &a)], &[a.iter().sum()], &format!("{set:?} {count}"));
                 let formula = |a: f64, b: f64, i: usize| (a * b + i as f64, if a > b { a - b } else { 0.5 * a });
                 let (mut found, mut expected) = (a.clone(), a);
                 let sum = pointwise(set, &mut found, &b, formula);
@@ -319,8 +345,8 @@ mod tests {
         for set in Set::available() {
             for d in (1..45).chain([64, 101]) {
                 let (values, y) = (wave(12 * (d + 3), 0.7), wave(at.len(), 0.2));
-                let together = Lines::Together { values: &values[..at.len() * (d + 3)], stride: d + 3 };
-                let apart = Lines::Apart { values: &values, at: &at, soon: &at[2..] };
+                let together = Lines::Together { values: &values[..at.len() * (d + 3)], stride: d + 3, beyond: 0 };
+                let apart = Lines::Apart { values: &values, stride: d, at: &at, soon: &at[2..] };
                 for (lines, b, implicit, tail) in [(together, 1, 0.0, 0), (apart, 0, 2.0, d), (together, 1, 0.5, d + 1)]
                 {
                     let rates = vec![0.1 / d as f64; at.len()];
@@ -335,6 +361,31 @@ mod tests {
                     let found = steps(&|steps, sum| online(set, lines, steps, sum, f));
                     let expected = steps(&|steps, sum| naive::online(lines, steps, sum, f));
                     near(&found, &expected, &format!("{set:?} {d} {b} {implicit}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_their_naive_twin() {
+        let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
+        for set in Set::available() {
+            for d in (1..45).chain([64, 101, 300]) {
+                let (values, y, w) = (wave(12 * (d + 3), 0.7), wave(at.len(), 0.2), wave(d, 1.3));
+                for rows in 0..at.len() {
+                    let together = Lines::Together { values: &values[..rows * (d + 3)], stride: d + 3, beyond: d };
+                    let close = Lines::Together { values: &values[..rows * d], stride: d, beyond: 0 };
+                    let apart =
+                        Lines::Apart { values: &values, stride: d + 2, at: &at[..rows], soon: &at[rows.min(2)..] };
+                    for lines in [together, close, apart] {
+                        let f = |raw: f64, i: usize| ((raw - y[i]).powi(2), 2.0 * (raw - y[i]));
+                        let (mut found, mut expected) = (w.clone(), w.clone());
+                        let (loss, slope) = gradient(set, lines, &w, 0.3, &mut found, f);
+                        let (loss_, slope_) = naive::gradient(lines, &w, 0.3, &mut expected, f);
+                        found.extend([loss, slope]);
+                        expected.extend([loss_, slope_]);
+                        near(&found, &expected, &format!("{set:?} d={d} rows={rows}"));
+                    }
                 }
             }
         }
@@ -366,8 +417,8 @@ mod tests {
             for d in (1..40).chain([64, 101]) {
                 let values = wave(12 * (d + 3), 0.7);
                 for rows in 0..at.len() {
-                    let together = Lines::Together { values: &values[..rows * (d + 3)], stride: d + 3 };
-                    let apart = Lines::Apart { values: &values, at: &at[..rows], soon: &at[rows.min(2)..] };
+                    let together = Lines::Together { values: &values[..rows * (d + 3)], stride: d + 3, beyond: 0 };
+                    let apart = Lines::Apart { values: &values, stride: d, at: &at[..rows], soon: &at[rows.min(2)..] };
                     for (lines, outputs) in [(together, 1), (together, 3), (apart, 1), (apart, 2)] {
                         let what = format!("{set:?} d={d} rows={rows} outputs={outputs}");
                         let (w, b) = (wave(d * outputs, 1.3), wave(outputs, 0.3));

@@ -32,6 +32,16 @@ pub trait Loss: Send + Sync {
         }
     }
 
+    /// Over rows of one output: adds `sum_i s_i (d loss_i / d raw) x_i` to `grad`; returns the sums of `s_i loss_i` and of
+    /// `s_i d loss_i / d raw`.
+    fn over(&self, set: Set, lines: Lines, told: Told, w: &[f64], b: f64, grad: &mut [f64]) -> (f64, f64) {
+        let Told { y, weight } = told;
+        kernels::gradient(set, lines, w, b, grad, |raw, i| {
+            let s = if weight.is_empty() { 1.0 } else { weight[i] };
+            (s * self.value(raw, y[i]), s * self.gradient(raw, y[i]))
+        })
+    }
+
     /// Takes a step by each row in turn, and adds up `s_i loss_i`; for one output.
     fn online(&self, set: Set, lines: Lines, told: Told, steps: Online, sum: &mut f64) {
         let Told { y, weight } = told;

@@ -3,7 +3,7 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Online, Set};
+use crate::kernels::{Online, Set};
 use crate::loss::{Loss, Reduction, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
@@ -41,6 +41,8 @@ pub struct Scratch {
     raw: Vec<f64>,
     y: Vec<f64>,
     weight: Vec<f64>,
+    /// A gradient that nobody asked for.
+    grad: Vec<f64>,
 }
 
 impl Objective<'_> {
@@ -167,6 +169,52 @@ impl Objective<'_> {
         &self,
         batch: &Pick,
         theta: &[f64],
+        grad: Option<&mut [f64]>,
+        scratch: &mut Scratch,
+        watch: &mut Watch,
+    ) -> Result<f64, Error> {
+        if self.problem.outputs == 1 {
+            let mut unasked = std::mem::take(&mut scratch.grad);
+            unasked.resize(theta.len(), 0.0);
+            let sum = self.part_of_one(batch, theta, grad.unwrap_or(&mut unasked), scratch, watch);
+            scratch.grad = unasked;
+            sum
+        } else {
+            self.part_of_many(batch, theta, grad, scratch, watch)
+        }
+    }
+
+    /// For one output: forward and backward at once, also where nobody asked for a gradient, so that a loss has the same
+    /// bits with and without.
+    fn part_of_one(
+        &self,
+        batch: &Pick,
+        theta: &[f64],
+        grad: &mut [f64],
+        scratch: &mut Scratch,
+        watch: &mut Watch,
+    ) -> Result<f64, Error> {
+        let Problem { rows, .. } = *self.problem;
+        let ((w, b), mut sum) = (theta.split_at(self.coefs()), 0.0);
+        let (grad_w, grad_b) = grad.split_at_mut(w.len());
+        for block in batch.blocks(self.problem.block) {
+            let Scratch { rows: room, y, weight, .. } = scratch;
+            rows.block(&block, room);
+            self.problem.targets(&block, room, y, weight);
+            let b = b.first().copied().unwrap_or(0.0);
+            let (loss, slope) = self.loss.over(self.set, rows.again(&block, room), Told { y, weight }, w, b, grad_w);
+            grad_b.iter_mut().for_each(|grad| *grad += slope);
+            sum += loss;
+            watch.tick(2 * block.len() * w.len())?;
+        }
+        Ok(sum)
+    }
+
+    /// For several outputs: forward, the losses, backward.
+    fn part_of_many(
+        &self,
+        batch: &Pick,
+        theta: &[f64],
         mut grad: Option<&mut [f64]>,
         scratch: &mut Scratch,
         watch: &mut Watch,
@@ -175,21 +223,18 @@ impl Objective<'_> {
         let (w, b) = theta.split_at(self.coefs());
         let mut sum = 0.0;
         for block in batch.blocks(self.problem.block) {
-            let Scratch { rows: room, raw, y: block_y, weight: block_weight } = scratch;
+            let Scratch { rows: room, raw, y, weight, .. } = scratch;
             raw.resize(block.len() * outputs, 0.0);
             rows.forward(&block, w, b, raw, room);
-            self.problem.targets(&block, room, block_y, block_weight);
-            sum += self.loss.block(self.set, raw, block_y, block_weight, outputs);
+            self.problem.targets(&block, room, y, weight);
+            sum += self.loss.block(self.set, raw, y, weight, outputs);
             watch.tick(block.len() * w.len())?;
             if let Some(grad) = grad.as_deref_mut() {
                 let (grad_w, grad_b) = grad.split_at_mut(w.len());
                 rows.backward(&block, raw, grad_w, room);
-                match grad_b {
-                    [grad] => *grad += kernels::sum(self.set, raw),
-                    _ => raw.chunks_exact(outputs).for_each(|slopes| {
-                        grad_b.iter_mut().zip(slopes).for_each(|(grad, slope)| *grad += slope);
-                    }),
-                }
+                raw.chunks_exact(outputs).for_each(|slopes| {
+                    grad_b.iter_mut().zip(slopes).for_each(|(grad, slope)| *grad += slope);
+                });
                 watch.tick(block.len() * w.len())?;
             }
         }

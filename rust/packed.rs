@@ -3,7 +3,7 @@
 
 use crate::data::{Lines, Pick, Problem, Rows};
 use crate::error::Error;
-use crate::kernels::{self, Set, ask_for_huge_pages, prefetch};
+use crate::kernels::{self, Set, ask_for_huge_pages};
 use crate::observe::Watch;
 
 /// Numbers of a cache line, and its bytes.
@@ -16,7 +16,7 @@ const MOST_BYTES: usize = 1 << 31;
 /// Visits of a row that repay its copy.
 const REPAID: u64 = 2;
 /// How many rows ahead memory is asked for.
-const AHEAD: usize = 64;
+const AHEAD: usize = 128;
 /// Rows that are copied between two looks at the clock.
 const BLOCK: usize = 256;
 
@@ -86,17 +86,10 @@ impl Packed {
         &self.values[self.start..]
     }
 
-    /// The rows `at`, one after the other.
-    fn gather<const S: usize>(&self, at: &[usize], soon: &[usize], room: &mut [f64]) {
-        let ((rows, _), (room, _)) = (self.rows().as_chunks::<S>(), room.as_chunks_mut::<S>());
-        let ahead = soon.len().min(at.len());
-        for ((out, &i), &soon) in room.iter_mut().zip(at).zip(soon) {
-            prefetch(&rows[soon]);
-            *out = rows[i];
-        }
-        for (out, &i) in room.iter_mut().zip(at).skip(ahead) {
-            *out = rows[i];
-        }
+    /// The picked rows, whole.
+    fn each<'s>(&'s self, pick: &'s Pick) -> impl Iterator<Item = &'s [f64]> {
+        let rows = self.rows();
+        (0..pick.len()).map(move |at| &rows[pick.row(at) * self.stride..][..self.stride])
     }
 }
 
@@ -105,48 +98,28 @@ impl Rows for Packed {
         self.d
     }
 
-    fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s> {
-        let stride = self.stride;
-        let (order, stretch) = match pick {
-            Pick::Run(run) => {
-                return Lines::Together { values: &self.rows()[run.start * stride..run.end * stride], stride };
-            }
-            Pick::At { order, stretch } => (order, stretch),
-        };
-        room.resize(pick.len() * stride, 0.0);
-        let (at, soon) = (&order[stretch.clone()], order.get(stretch.start + AHEAD..).unwrap_or(&[]));
-        match stride {
-            2 => self.gather::<2>(at, soon, room),
-            4 => self.gather::<4>(at, soon, room),
-            8 => self.gather::<8>(at, soon, room),
-            16 => self.gather::<16>(at, soon, room),
-            24 => self.gather::<24>(at, soon, room),
-            32 => self.gather::<32>(at, soon, room),
-            40 => self.gather::<40>(at, soon, room),
-            48 => self.gather::<48>(at, soon, room),
-            56 => self.gather::<56>(at, soon, room),
-            64 => self.gather::<64>(at, soon, room),
-            _ => {
-                for (out, &i) in room.chunks_exact_mut(stride).zip(at) {
-                    out.copy_from_slice(&self.rows()[i * stride..][..stride]);
-                }
-            }
-        }
-        Lines::Together { values: room, stride }
+    fn block<'s>(&'s self, pick: &'s Pick, _room: &'s mut Vec<f64>) -> Lines<'s> {
+        self.again(pick, &[])
     }
 
-    fn again<'s>(&'s self, pick: &'s Pick, room: &'s [f64]) -> Lines<'s> {
-        let values = match pick {
-            Pick::Run(run) => &self.rows()[run.start * self.stride..run.end * self.stride],
-            Pick::At { .. } => room,
-        };
-        Lines::Together { values, stride: self.stride }
+    fn again<'s>(&'s self, pick: &'s Pick, _room: &'s [f64]) -> Lines<'s> {
+        let (values, stride) = (self.rows(), self.stride);
+        match pick {
+            Pick::Run(run) => {
+                let (values, beyond) = values[run.start * stride..].split_at(run.len() * stride);
+                Lines::Together { values, stride, beyond: beyond.len() }
+            }
+            Pick::At { order, stretch } => Lines::Apart {
+                values,
+                stride,
+                at: &order[stretch.clone()],
+                soon: order.get(stretch.start + AHEAD..).unwrap_or(&[]),
+            },
+        }
     }
 
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {
-        let mut room = Vec::new();
-        let Lines::Together { values, .. } = self.block(pick, &mut room) else { return };
-        for (row, out) in values.chunks_exact(self.stride).zip(out.chunks_mut(stride)) {
+        for (row, out) in self.each(pick).zip(out.chunks_mut(stride)) {
             out[..self.d].copy_from_slice(&row[..self.d]);
         }
     }
@@ -159,17 +132,15 @@ impl Rows for Packed {
         kernels::backward(self.set, self.again(pick, room), self.d, slope, grad);
     }
 
-    fn targets(&self, pick: &Pick, room: &[f64], y: &mut Vec<f64>, weight: &mut Vec<f64>) -> bool {
-        let Lines::Together { values, stride } = self.again(pick, room) else { return false };
-        let rows = values.chunks_exact(stride);
+    fn targets(&self, pick: &Pick, _room: &[f64], y: &mut Vec<f64>, weight: &mut Vec<f64>) -> bool {
         y.clear();
         match self.outputs {
-            1 => y.extend(rows.clone().map(|row| row[self.d])),
-            outputs => rows.clone().for_each(|row| y.extend_from_slice(&row[self.d..][..outputs])),
+            1 => y.extend(self.each(pick).map(|row| row[self.d])),
+            outputs => self.each(pick).for_each(|row| y.extend_from_slice(&row[self.d..][..outputs])),
         }
         weight.clear();
         if self.weighted {
-            weight.extend(rows.map(|row| row[self.d + self.outputs]));
+            weight.extend(self.each(pick).map(|row| row[self.d + self.outputs]));
         }
         true
     }
@@ -205,9 +176,15 @@ mod tests {
                     let of = |problem: &Problem| {
                         let (mut room, mut y, mut s) = (Vec::new(), Vec::new(), Vec::new());
                         let (mut raw, mut grad) = (vec![0.0; pick.len() * outputs], vec![0.0; d * outputs]);
-                        problem.rows.forward(&pick, &wave(d * outputs, 1.1), &[0.5], &mut raw, &mut room);
-                        problem.rows.backward(&pick, &raw, &mut grad, &room);
+                        problem.rows.block(&pick, &mut room);
                         problem.targets(&pick, &room, &mut y, &mut s);
+                        if outputs == 1 {
+                            let (lines, y) = (problem.rows.again(&pick, &room), &y);
+                            kernels::gradient(set, lines, &wave(d, 1.1), 0.5, &mut grad, |raw, i| (0.0, raw - y[i]));
+                        } else {
+                            problem.rows.forward(&pick, &wave(d * outputs, 1.1), &[0.5], &mut raw, &mut room);
+                            problem.rows.backward(&pick, &raw, &mut grad, &room);
+                        }
                         (raw, grad, y, s, problem.rows.square(17))
                     };
                     assert_eq!(of(&problem), of(&second), "d = {d}, outputs = {outputs}");

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::kernels::prefetch;
 
 /// The state of NumPy's PCG64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +74,34 @@ impl Pcg64 {
         Ok(())
     }
 
+    /// Fisher-Yates from the end. Many numbers are drawn at once, so that their places are asked for in time, and are then
+    /// taken or refused without a branch, which nobody could foresee.
     fn shuffle<T>(&mut self, values: &mut [T], look_up: &mut LookUp) -> Result<(), Error> {
-        for i in (1..values.len()).rev() {
+        let (mut i, mut since) = (values.len().saturating_sub(1), 0);
+        while i >= DRAWN && i <= u32::MAX as usize {
+            let (before, mask) = (*self, usize::MAX >> i.leading_zeros());
+            let drawn: [usize; DRAWN] = std::array::from_fn(|_| self.next_u32() as usize & mask);
+            for at in drawn {
+                prefetch(&values[at.min(i)..=at.min(i)]);
+            }
+            let mut used = 0;
+            while used < DRAWN && i > mask / 2 {
+                let taken = drawn[used] <= i;
+                values.swap(i, if taken { drawn[used] } else { i });
+                i -= usize::from(taken);
+                used += 1;
+            }
+            if used < DRAWN {
+                *self = before; // the mask has changed: the rest is to be drawn again
+                (0..used).for_each(|_| _ = self.next_u32());
+            }
+            since += used;
+            if since > 1 << 20 {
+                since = 0;
+                look_up()?;
+            }
+        }
+        for i in (1..=i).rev() {
             values.swap(i, self.up_to(i));
             if i.is_multiple_of(1 << 20) {
                 look_up()?;
@@ -83,6 +110,9 @@ impl Pcg64 {
         Ok(())
     }
 }
+
+/// Numbers that are drawn at once.
+const DRAWN: usize = 64;
 
 /// Called while something takes long; an error ends it.
 pub type LookUp<'a> = dyn FnMut() -> Result<(), Error> + 'a;

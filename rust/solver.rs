@@ -13,7 +13,7 @@ use crate::stop::{Bounds, Halving, Plateau, Status};
 use crate::tail::Tail;
 
 /// Rows that are stepped by in one pass: few enough that memory for later ones comes in meanwhile.
-const IN_TURN: usize = 16;
+const IN_TURN: usize = 64;
 
 /// How to run.
 pub struct Config {

@@ -5,6 +5,8 @@ pub(super) const LANES: usize = 8;
 
 /// Eight sums. A product and the sum it goes into are rounded once where the processor can.
 pub(super) trait Lanes: Copy {
+    /// Whether there are registers for a dozen of them.
+    const MANY: bool = false;
     fn splat(value: f64) -> Self;
     fn load(x: &[f64; LANES]) -> Self;
     /// The first numbers of fewer than eight, and zeros.
@@ -194,6 +196,8 @@ mod x86 {
     }
 
     impl Lanes for Avx512 {
+        const MANY: bool = true;
+
         #[inline(always)]
         fn splat(value: f64) -> Self {
             unsafe { Avx512(_mm512_set1_pd(value)) }

@@ -5,8 +5,8 @@ use super::{Lines, Online};
 /// The rows one by one.
 fn each(lines: Lines<'_>, d: usize) -> impl Iterator<Item = &[f64]> {
     let (values, stride, at, count) = match lines {
-        Lines::Together { values, stride } => (values, stride, None, values.len() / stride),
-        Lines::Apart { values, at, .. } => (values, d, Some(at), at.len()),
+        Lines::Together { values, stride, .. } => (values, stride, None, values.len() / stride),
+        Lines::Apart { values, stride, at, .. } => (values, stride, Some(at), at.len()),
     };
     (0..count).map(move |i| &values[at.map_or(i, |at| at[i]) * stride..][..d])
 }
@@ -28,6 +28,19 @@ pub fn backward(lines: Lines, d: usize, slope: &[f64], grad: &mut [f64]) {
             }
         }
     }
+}
+
+pub fn gradient(lines: Lines, w: &[f64], b: f64, grad: &mut [f64], f: impl Fn(f64, usize) -> (f64, f64)) -> (f64, f64) {
+    let mut sums = (0.0, 0.0);
+    for (i, x) in each(lines, w.len()).enumerate() {
+        let product: f64 = x.iter().zip(w).map(|(x, w)| x * w).sum();
+        let (loss, slope) = f(product + b, i);
+        sums = (sums.0 + loss, sums.1 + slope);
+        for (grad, x) in grad.iter_mut().zip(x) {
+            *grad += slope * x;
+        }
+    }
+    sums
 }
 
 #[allow(clippy::too_many_arguments, reason = "as the kernel")]

@@ -1,52 +1,14 @@
-//! Passes: the kernels, written once for lanes of any make. No closure works on lanes: it would be compiled without their
-//! instructions.
+//! Passes: predictions and slopes of several outputs, formulas, widening. Like all kernels written once for lanes of any
+//! make; no closure works on lanes, as it would be compiled without their instructions.
 
 use super::lanes::{LANES, Lanes};
-use super::{Element, Lines, Online, Work, prefetch};
+use super::walk::Walk;
+use super::{Element, Lines, Work};
 
 /// Rows that go through memory together, so that w is loaded once for all of them.
 const TOGETHER: usize = 4;
 /// Lanes of columns whose sums stay in registers while the rows of a block go by.
 const PANEL: usize = 4;
-
-/// Row i of rows that lie anyhow.
-#[derive(Clone, Copy)]
-struct Walk<'a> {
-    values: &'a [f64],
-    stride: usize,
-    at: Option<&'a [usize]>,
-    soon: &'a [usize],
-    count: usize,
-    d: usize,
-}
-
-impl<'a> Walk<'a> {
-    #[inline(always)]
-    fn new(lines: Lines<'a>, d: usize) -> Self {
-        match lines {
-            Lines::Together { values, stride } => {
-                Walk { values, stride, at: None, soon: &[], count: values.len() / stride, d }
-            }
-            Lines::Apart { values, at, soon } => Walk { values, stride: d, at: Some(at), soon, count: at.len(), d },
-        }
-    }
-
-    #[inline(always)]
-    fn row(&self, i: usize) -> &'a [f64] {
-        let i = match self.at {
-            Some(at) => at[i],
-            None => i,
-        };
-        &self.values[i * self.stride..][..self.d]
-    }
-
-    #[inline(always)]
-    fn ask(&self, i: usize) {
-        if let Some(&soon) = self.soon.get(i) {
-            prefetch(&self.values[soon * self.stride..][..self.d]);
-        }
-    }
-}
 
 pub(super) struct Forward<'a> {
     pub lines: Lines<'a>,
@@ -60,7 +22,7 @@ impl Work for Forward<'_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         let Forward { lines, d, w, b, raw } = self;
-        if let (Lines::Together { values, stride }, true) = (lines, w.len() == d) {
+        if let (Lines::Together { values, stride, .. }, true) = (lines, w.len() == d) {
             let b = b.first().copied().unwrap_or(0.0);
             match d {
                 1 => return few::<V, 1>(values, stride, w, b, raw),
@@ -191,27 +153,6 @@ impl Work for Backward<'_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         let Backward { lines, d, slope, grad } = self;
-        if let (Lines::Together { values, stride }, true) = (lines, grad.len() == d) {
-            match d {
-                1 => return single_back::<V>(values, stride, slope, grad),
-                2 => return few_back::<V, 2>(values, stride, slope, grad),
-                3 => return few_back::<V, 3>(values, stride, slope, grad),
-                4 => return few_back::<V, 4>(values, stride, slope, grad),
-                5 => return few_back::<V, 5>(values, stride, slope, grad),
-                6 => return few_back::<V, 6>(values, stride, slope, grad),
-                7 => return few_back::<V, 7>(values, stride, slope, grad),
-                8 => return few_back::<V, 8>(values, stride, slope, grad),
-                9 => return few_back::<V, 9>(values, stride, slope, grad),
-                10 => return few_back::<V, 10>(values, stride, slope, grad),
-                11 => return few_back::<V, 11>(values, stride, slope, grad),
-                12 => return few_back::<V, 12>(values, stride, slope, grad),
-                13 => return few_back::<V, 13>(values, stride, slope, grad),
-                14 => return few_back::<V, 14>(values, stride, slope, grad),
-                15 => return few_back::<V, 15>(values, stride, slope, grad),
-                16 => return few_back::<V, 16>(values, stride, slope, grad),
-                _ => {}
-            }
-        }
         let (walk, outputs) = (Walk::new(lines, d), grad.len() / d);
         for (k, grad) in grad.chunks_exact_mut(d).enumerate() {
             let slopes = Slopes { slope, outputs, k };
@@ -294,173 +235,6 @@ fn rest<V: Lanes>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
     }
 }
 
-/// grad += sum of slope times x over rows of one feature, eight rows at a time
-#[inline(always)]
-fn single_back<V: Lanes>(values: &[f64], stride: usize, slope: &[f64], grad: &mut [f64]) {
-    let (slopes, rest) = slope[..values.len() / stride].as_chunks::<LANES>();
-    let (mut sum, mut x) = (V::zero(), [0.0; LANES]);
-    if stride == 1 {
-        for (slopes, x) in slopes.iter().zip(values.as_chunks::<LANES>().0) {
-            sum = sum.add_product(V::load(x), V::load(slopes));
-        }
-    } else {
-        for (slopes, rows) in slopes.iter().zip(values.chunks_exact(LANES * stride)) {
-            for (x, row) in x.iter_mut().zip(rows.chunks_exact(stride)) {
-                *x = row[0];
-            }
-            sum = sum.add_product(V::load(&x), V::load(slopes));
-        }
-    }
-    let mut last = [0.0; LANES];
-    let rows = values[slopes.len() * LANES * stride..].chunks_exact(stride);
-    for (last, (row, slope)) in last.iter_mut().zip(rows.zip(rest)) {
-        *last = row[0] * slope;
-    }
-    grad[0] += sum.add(V::load(&last)).total();
-}
-
-/// grad += sum of slope times x over rows of D features
-#[inline(always)]
-fn few_back<V: Lanes, const D: usize>(values: &[f64], stride: usize, slope: &[f64], grad: &mut [f64]) {
-    let mut sums = [[0.0; D]; 2];
-    let mut rows = values.chunks_exact(stride).zip(slope);
-    while let Some((x, slope)) = rows.next() {
-        let x = &x[..D];
-        for j in 0..D {
-            sums[0][j] = V::add_one(sums[0][j], *slope, x[j]);
-        }
-        if let Some((x, slope)) = rows.next() {
-            let x = &x[..D];
-            for j in 0..D {
-                sums[1][j] = V::add_one(sums[1][j], *slope, x[j]);
-            }
-        }
-    }
-    for (grad, (one, other)) in grad[..D].iter_mut().zip(sums[0].into_iter().zip(sums[1])) {
-        *grad += one + other;
-    }
-}
-
-pub(super) struct ByRows<'a, F> {
-    pub lines: Lines<'a>,
-    pub steps: Online<'a>,
-    pub f: F,
-    pub sum: &'a mut f64,
-}
-
-impl<F: Fn(f64, usize) -> (f64, f64)> Work for ByRows<'_, F> {
-    #[inline(always)]
-    fn run<V: Lanes>(self) {
-        match self.steps.w.len().div_ceil(LANES) {
-            1 => self.few::<V, 1>(),
-            2 => self.few::<V, 2>(),
-            3 => self.few::<V, 3>(),
-            4 => self.few::<V, 4>(),
-            _ => self.many::<V>(),
-        }
-    }
-}
-
-impl<F: Fn(f64, usize) -> (f64, f64)> ByRows<'_, F> {
-    /// With w in registers: C lanes, the last of which need not be full.
-    #[inline(always)]
-    fn few<V: Lanes, const C: usize>(self) {
-        let ByRows { lines, steps, f, sum } = self;
-        let Online { w, b, rates, implicit, tail } = steps;
-        let d = w.len();
-        let walk = Walk::new(lines, d);
-        let (mut theta, mut tails) = (padded::<V, C>(w), padded::<V, C>(&tail[..tail.len().min(d)]));
-        let mut bias = b.first().copied().unwrap_or(0.0);
-        let mut bias_tail = tail.get(d).copied().unwrap_or(0.0);
-        for (i, rate) in rates.iter().enumerate().take(walk.count) {
-            walk.ask(i);
-            let x = padded::<V, C>(walk.row(i));
-            let mut product = V::zero();
-            for (x, theta) in x.iter().zip(theta) {
-                product = product.add_product(*x, theta);
-            }
-            let (loss, slope) = f(product.total() + bias, i);
-            let mut step = rate * slope;
-            if implicit != 0.0 {
-                let mut square = V::zero();
-                for x in x {
-                    square = square.add_product(x, x);
-                }
-                step /= 1.0 + rate * implicit * (square.total() + b.len() as f64);
-            }
-            for c in 0..C {
-                theta[c] = theta[c].add_product(V::splat(-step), x[c]);
-            }
-            if !b.is_empty() {
-                bias -= step;
-            }
-            if !tail.is_empty() {
-                for c in 0..C {
-                    tails[c] = tails[c].add(theta[c]);
-                }
-                bias_tail += bias;
-            }
-            *sum += loss;
-        }
-        unpadded(theta, w);
-        if !tail.is_empty() {
-            unpadded(tails, &mut tail[..d]);
-        }
-        b.iter_mut().for_each(|b| *b = bias);
-        tail.iter_mut().skip(d).for_each(|tail| *tail = bias_tail);
-    }
-
-    /// With w in memory.
-    #[inline(always)]
-    fn many<V: Lanes>(self) {
-        let ByRows { lines, steps, f, sum } = self;
-        let Online { w, b, rates, implicit, tail } = steps;
-        let walk = Walk::new(lines, w.len());
-        for (i, rate) in rates.iter().enumerate().take(walk.count) {
-            walk.ask(i);
-            let x = walk.row(i);
-            let [product] = dots::<V, 1>([x], w);
-            let (loss, slope) = f(product + b.iter().sum::<f64>(), i);
-            let mut step = rate * slope;
-            if implicit != 0.0 {
-                let [square] = dots::<V, 1>([x], x);
-                step /= 1.0 + rate * implicit * (square + b.len() as f64);
-            }
-            for (w, x) in w.iter_mut().zip(x) {
-                *w = V::add_one(*w, -step, *x);
-            }
-            b.iter_mut().for_each(|b| *b -= step);
-            for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&*b)) {
-                *tail += theta;
-            }
-            *sum += loss;
-        }
-    }
-}
-
-/// At most C lanes of numbers, and zeros.
-#[inline(always)]
-fn padded<V: Lanes, const C: usize>(values: &[f64]) -> [V; C] {
-    let (mut lanes, (whole, rest)) = ([V::zero(); C], values.as_chunks::<LANES>());
-    for (c, lanes) in lanes.iter_mut().enumerate() {
-        if let Some(whole) = whole.get(c) {
-            *lanes = V::load(whole);
-        } else if c == whole.len() {
-            *lanes = V::load_part(rest);
-        }
-    }
-    lanes
-}
-
-#[inline(always)]
-fn unpadded<V: Lanes, const C: usize>(lanes: [V; C], values: &mut [f64]) {
-    let mut all = [[0.0; LANES]; C];
-    for c in 0..C {
-        lanes[c].store(&mut all[c]);
-    }
-    values.copy_from_slice(&all.as_flattened()[..values.len()]);
-}
-
 pub(super) struct Pointwise<'a, F> {
     pub a: &'a mut [f64],
     pub b: &'a [f64],
@@ -503,148 +277,4 @@ impl<T: Element> Work for Widen<'_, T> {
             *out = x.into();
         }
     }
-}
-
-pub(super) struct Sum<'a> {
-    pub values: &'a [f64],
-    pub sum: &'a mut f64,
-}
-
-impl Work for Sum<'_> {
-    #[inline(always)]
-    fn run<V: Lanes>(self) {
-        let (whole, rest) = self.values.as_chunks::<LANES>();
-        let mut sum = V::load_part(rest);
-        for values in whole {
-            sum = sum.add(V::load(values));
-        }
-        *self.sum = sum.total();
-    }
-}
-
-pub(super) struct Centre<'a> {
-    pub lines: Lines<'a>,
-    pub d: usize,
-    pub away: &'a [f64],
-    pub s: &'a [f64],
-    pub out: &'a mut [f64],
-    pub stride: usize,
-    pub sums: &'a mut [f64],
-    pub range: &'a mut [f64],
-}
-
-impl Work for Centre<'_> {
-    #[inline(always)]
-    fn run<V: Lanes>(mut self) {
-        let mut from = 0;
-        while from + PANEL * LANES <= self.d {
-            self.panel::<V, PANEL>(from);
-            from += PANEL * LANES;
-        }
-        while from + LANES <= self.d {
-            self.panel::<V, 1>(from);
-            from += LANES;
-        }
-        if from < self.d {
-            self.rest::<V>(from);
-        }
-    }
-}
-
-impl Centre<'_> {
-    /// C lanes of columns from `from` on.
-    #[inline(always)]
-    fn panel<V: Lanes, const C: usize>(&mut self, from: usize) {
-        let walk = Walk::new(self.lines, self.d);
-        let (away, mut sums, mut range): ([V; C], [V; C], [V; C]) =
-            (several(&self.away[from..]), several(&self.sums[from..]), several(&self.range[from..]));
-        for i in 0..walk.count {
-            let (x, _) = walk.row(i)[from..][..C * LANES].as_chunks::<LANES>();
-            let (out, _) = self.out[i * self.stride + from..][..C * LANES].as_chunks_mut::<LANES>();
-            let s = V::splat(if self.s.is_empty() { 1.0 } else { self.s[i] });
-            for c in 0..C {
-                let z = V::load(&x[c]).minus(away[c]);
-                z.store(&mut out[c]);
-                sums[c] = sums[c].add_product(s, z);
-                range[c] = range[c].widest(z);
-            }
-        }
-        for c in 0..C {
-            let at = from + c * LANES;
-            sums[c].store(&mut self.sums[at..][..LANES].as_chunks_mut().0[0]);
-            range[c].store(&mut self.range[at..][..LANES].as_chunks_mut().0[0]);
-        }
-    }
-
-    /// The same for the last columns, fewer than eight, and zeros after them.
-    #[inline(always)]
-    fn rest<V: Lanes>(&mut self, from: usize) {
-        let walk = Walk::new(self.lines, self.d);
-        let (away, mut sums) = (V::load_part(&self.away[from..self.d]), V::load_part(&self.sums[from..self.d]));
-        let mut range = V::load_part(&self.range[from..self.d]);
-        for i in 0..walk.count {
-            let z = V::load_part(&walk.row(i)[from..]).minus(away);
-            let (out, _) = self.out[i * self.stride + from..][..LANES].as_chunks_mut::<LANES>();
-            z.store(&mut out[0]);
-            sums = sums.add_product(V::splat(if self.s.is_empty() { 1.0 } else { self.s[i] }), z);
-            range = range.widest(z);
-        }
-        let mut lanes = [0.0; LANES];
-        sums.store(&mut lanes);
-        self.sums[from..self.d].copy_from_slice(&lanes[..self.d - from]);
-        range.store(&mut lanes);
-        self.range[from..self.d].copy_from_slice(&lanes[..self.d - from]);
-    }
-}
-
-/// The first C lanes.
-#[inline(always)]
-fn several<V: Lanes, const C: usize>(values: &[f64]) -> [V; C] {
-    let (mut lanes, (values, _)) = ([V::zero(); C], values[..C * LANES].as_chunks::<LANES>());
-    for c in 0..C {
-        lanes[c] = V::load(&values[c]);
-    }
-    lanes
-}
-
-pub(super) struct Products<'a> {
-    pub rows: &'a [f64],
-    pub d: usize,
-    pub s: &'a [f64],
-    pub products: &'a mut [f64],
-}
-
-/// Columns whose products with others are summed at once, so that the sums stay in registers.
-const TILE: usize = 4;
-
-impl Work for Products<'_> {
-    #[inline(always)]
-    fn run<V: Lanes>(self) {
-        let Products { rows, d, s, products } = self;
-        for j in (0..d).step_by(TILE) {
-            for k in (j / LANES * LANES..d).step_by(LANES) {
-                let sums = match s {
-                    [] => tile::<V, false>(rows, d, j, k, s),
-                    _ => tile::<V, true>(rows, d, j, k, s),
-                };
-                for (t, sum) in sums.into_iter().enumerate() {
-                    let out = &mut products[(j + t) * d + k..][..LANES].as_chunks_mut().0[0];
-                    V::load(out).add(sum).store(out);
-                }
-            }
-        }
-    }
-}
-
-/// Products of columns j.. with columns k.., of rows that weigh s or the same.
-#[inline(always)]
-fn tile<V: Lanes, const S: bool>(rows: &[f64], d: usize, j: usize, k: usize, s: &[f64]) -> [V; TILE] {
-    let mut sums = [V::zero(); TILE];
-    for (i, x) in rows.chunks_exact(d).enumerate() {
-        let (a, b) = (&x[j..][..TILE], V::load(&x[k..][..LANES].as_chunks().0[0]));
-        for t in 0..TILE {
-            sums[t] = sums[t].add_product(V::splat(if S { s[i] * a[t] } else { a[t] }), b);
-        }
-    }
-    sums
 }
