@@ -85,8 +85,6 @@ impl<'a> Pick<'a> {
 const AHEAD: usize = 32;
 /// Numbers that are asked for ahead, where rows are long.
 const AHEAD_NUMBERS: usize = 4096;
-/// Features from which scattered rows are worked on where they lie; shorter ones are brought together first.
-const LONG: usize = 64;
 
 /// Rows that can be multiplied from both sides. `w` is (outputs, d), `raw` and `slope` are (rows, outputs), row-major.
 pub trait Rows: Sync {
@@ -189,7 +187,7 @@ impl<'a, T: Element> Dense<'a, T> {
                 let (values, beyond) = values[run.start * self.d..].split_at(run.len() * self.d);
                 Some(Lines::Together { values, stride: self.d, beyond: beyond.len() })
             }
-            Pick::At { order, stretch } => (self.d >= LONG).then(|| Lines::Apart {
+            Pick::At { order, stretch } => Some(Lines::Apart {
                 values,
                 stride: self.d,
                 at: &order[stretch.clone()],

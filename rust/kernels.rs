@@ -249,6 +249,16 @@ pub fn widen<T: Element>(set: Set, x: &[T], out: &mut [f64]) {
     run(set, passes::Widen { x, out });
 }
 
+/// Whether no value is NaN or infinite.
+pub fn finite<T: Element>(set: Set, values: &[T]) -> bool {
+    let mut finite = false;
+    match set {
+        Set::NAIVE => finite = naive::finite(values),
+        _ => run(set, passes::Finite { values, finite: &mut finite }),
+    }
+    finite
+}
+
 /// Euclidean length, where the squares overflow or vanish too; NaN if a value is.
 pub fn norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let sum: f64 = values.clone().map(|value| value * value).sum();
@@ -385,6 +395,24 @@ mod tests {
                         found.extend([loss, slope]);
                         expected.extend([loss_, slope_]);
                         near(&found, &expected, &format!("{set:?} d={d} rows={rows}"));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_finite_is_found() {
+        for set in Set::available() {
+            for count in 0..70 {
+                let mut values = wave(count, 0.7);
+                values.iter_mut().step_by(3).for_each(|value| *value *= f64::MAX);
+                assert!(finite(set, &values), "{set:?} {count}");
+                for at in 0..count {
+                    for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                        let held = std::mem::replace(&mut values[at], wrong);
+                        assert!(!finite(set, &values), "{set:?} {count} {at}");
+                        values[at] = held;
                     }
                 }
             }

@@ -13,6 +13,8 @@ const LINE_BYTES: usize = LINE * size_of::<f64>();
 const LONGEST: usize = 8 * LINE;
 /// Bytes of a copy at most.
 const MOST_BYTES: usize = 1 << 31;
+/// Bytes of a copy at least: fewer are in the caches wherever they lie.
+const LEAST_BYTES: usize = 1 << 20;
 /// Visits of a row that repay its copy.
 const REPAID: u64 = 2;
 /// How many rows ahead memory is asked for.
@@ -41,8 +43,9 @@ impl Packed {
     /// What `watch` answers.
     pub fn worth(problem: &Problem, visits: u64, set: Set, watch: &mut Watch) -> Result<Option<Self>, Error> {
         let bytes = problem.n.saturating_mul(Self::stride_of(problem) * size_of::<f64>());
-        let worth = visits >= REPAID && bytes <= MOST_BYTES;
-        if worth && (Self::stride_of(problem) <= LONGEST || problem.rows.apart()) {
+        let apart = problem.rows.apart();
+        let short = bytes >= LEAST_BYTES && Self::stride_of(problem) <= LONGEST;
+        if visits >= REPAID && bytes <= MOST_BYTES && (short || apart) {
             Packed::new(problem, set, watch)
         } else {
             Ok(None)

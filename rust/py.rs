@@ -7,7 +7,8 @@ use std::sync::Mutex;
 
 use numpy::ndarray::{Array1, Array2, Array3};
 use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
+    IntoPyArray, PyArray1, PyArray2, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    PyReadonlyArrayDyn, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -35,7 +36,8 @@ use crate::solver::{Config, Solution, solve as solve_in_rust};
 mod _core {
     #[pymodule_export]
     use super::{
-        choose, gradient_descent, kernel, loss_and_gradient, losses, moments, optimizers, predict, schedules, solve,
+        choose, finite, gradient_descent, kernel, loss_and_gradient, losses, moments, optimizers, predict, schedules,
+        solve,
     };
 
     #[pymodule_export]
@@ -187,6 +189,33 @@ fn dense<'a, T: Element + numpy::Element>(
     table.standard(standard).map_err(raise)
 }
 
+/// Whether no value of an aligned float64 or float32 array in C or Fortran order is NaN or infinite.
+#[pyfunction]
+fn finite(py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match values.cast::<PyArrayDyn<f32>>() {
+        Ok(values) => all_finite(py, values.try_readonly()?.as_slice()?),
+        Err(_) => all_finite(py, values.extract::<PyReadonlyArrayDyn<f64>>()?.as_slice()?),
+    }
+}
+
+fn all_finite<T: Element>(py: Python<'_>, values: &[T]) -> PyResult<bool> {
+    let (set, failure) = (kernels::set().map_err(raise)?, Failure::default());
+    if values.len() < 1 << 14 {
+        return Ok(kernels::finite(set, values));
+    }
+    released(py, &failure, || {
+        let mut outside = Outside { callback: None, progress: None, failure: &failure, d: 1 };
+        let mut watch = Watch::new(&mut outside);
+        for block in values.chunks(1 << 18) {
+            if !kernels::finite(set, block) {
+                return Ok(false);
+            }
+            watch.tick(block.len())?;
+        }
+        Ok(true)
+    })
+}
+
 /// X w + b: (n, K) from X (n, d) seen in the coordinates of `frame`, `coef` (K, d) and `intercept` (K,).
 #[pyfunction]
 #[pyo3(signature = (X, frame, coef, intercept))]
@@ -335,6 +364,7 @@ fn solve<'py>(
     let rng = &config.getattr("rng")?;
     let draws = run.batch_size.is_some() && run.shuffle != Shuffle::No;
     let start = if draws { pcg64(rng)? } else { None };
+    let shared = config.getattr("rng_is_shared")?.extract()?;
     let permutations = if run.shuffle == Shuffle::Once { 1 } else { run.epochs };
     let failure = Failure::default();
     let validation = config.getattr("validation")?;
@@ -352,8 +382,11 @@ fn solve<'py>(
             };
             let (n, rng) = (objective.problem.n, rng.clone().unbind());
             let solution = released(py, &failure, || match start {
-                Some(start) => with_ahead(start, n, permutations, threads > 1, |ahead| {
-                    work(&mut |order| failure.hold(numpys_next(&rng, n, order, ahead)))
+                Some(mut own) => with_ahead(own, n, permutations, threads > 1, |ahead| {
+                    work(&mut |order| match shared {
+                        true => failure.hold(numpys_next(&rng, n, order, ahead)),
+                        false => ahead.permutation(&mut own, n, order, &mut || failure.hold(signals())),
+                    })
                 }),
                 None => work(&mut |order| failure.hold(permutation(&rng, n, order))),
             })?;
@@ -419,7 +452,7 @@ fn numpys_next(rng: &Py<PyAny>, n: usize, order: &mut Vec<usize>, ahead: &mut Ah
         let held = Python::attach(|py| pcg64(rng.bind(py)))?;
         let Some(mut generator) = held else { return Err(bug("another generator")) };
         let failure = Failure::default();
-        let mut look_up = || failure.hold(Python::attach(|py| py.check_signals()));
+        let mut look_up = || failure.hold(signals());
         ahead
             .permutation(&mut generator, n, order, &mut look_up)
             .map_err(|error| failure.take().unwrap_or_else(|| raise(error)))?;
@@ -427,6 +460,10 @@ fn numpys_next(rng: &Py<PyAny>, n: usize, order: &mut Vec<usize>, ahead: &mut Ah
     })();
     Python::attach(|py| lock.bind(py).call_method0("release").map(drop))?;
     drawn
+}
+
+fn signals() -> PyResult<()> {
+    Python::attach(|py| py.check_signals())
 }
 
 /// NumPy's own permutation, so that the generator is left as NumPy would leave it.

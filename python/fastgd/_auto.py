@@ -150,6 +150,12 @@ def make_plan(
     elif tol is not None:
         tol = _door.non_negative(exact, "tol", auto=True)
     validation = check_validation(problem, X_val, y_val, loss)
+    l1, l2 = _door.non_negative(l1, "l1"), _door.non_negative(l2, "l2")
+    patience, exact_loss = _door.integer(patience, "patience"), _door.flag(exact_loss, "exact_loss")
+    tail = _tail(average, batch_size, automatic=automatic, validated=validation is not None)
+    threads = make_threads(threads, problem.X.size)
+    # The start comes last: it may draw, and a request that is refused draws nothing.
+    coef, intercept = make_start(init, problem, fit_intercept=fit_intercept, rng=drawn)
     config = Config(
         loss=loss,
         lr=np.nan if automatic else lr,
@@ -159,30 +165,28 @@ def make_plan(
         optimizer=optimizer,
         implicit=implicit,
         schedule=schedule,
-        l1=_door.non_negative(l1, "l1"),
-        l2=_door.non_negative(l2, "l2"),
+        l1=l1,
+        l2=l2,
         penalty_scale=None,
         fit_intercept=fit_intercept,
-        coef=np.zeros((problem.y.shape[1], d)),
-        intercept=np.zeros(problem.y.shape[1]),
+        coef=coef,
+        intercept=intercept,
         tol=tol,
         certificate=_CERTIFICATE if certify else 0.0,
         rounding=(0.0, 1.0),
         slack=_ROUNDING if optimizer[0] == "sgd" and facts["smooth"] else _HOP,
-        patience=_door.integer(patience, "patience"),
+        patience=patience,
         halving=_halving(way, tol, optimizer[0]) if automatic and facts["curvature"] is None else None,
         record=record,
         steps_before=0,
-        exact_loss=_door.flag(exact_loss, "exact_loss"),
+        exact_loss=exact_loss,
         most_records=_RECORDS if endless else None,
-        tail_average=_tail(average, batch_size, automatic=automatic, validated=validation is not None),
+        tail_average=tail,
         validation=validation,
-        threads=make_threads(threads, problem.X.size),
+        threads=threads,
         rng=drawn,
+        rng_is_shared=drawn is rng or isinstance(rng, np.random.BitGenerator),
     )
-    # The start comes last: it may draw, and a request that is refused draws nothing.
-    coef, intercept = make_start(init, problem, fit_intercept=fit_intercept, rng=drawn)
-    config = replace(config, coef=coef, intercept=intercept)
     return _put(problem, config, standardize=standardize, engine=engine, automatic=automatic, endless=endless)
 
 

@@ -44,6 +44,8 @@ def labelled(table: Any) -> list[tuple[Any, Any]] | None:
 def names(table: Any) -> tuple[str, ...] | None:
     """The labels of a table's columns, if it is one and each has its own printable one."""
     kind = type(table)
+    if kind is np.ndarray:
+        return None
     if hasattr(kind, "itertuples") or hasattr(kind, "iter_columns"):
         labels = tuple(table.columns)
     elif hasattr(kind, "itercolumns"):

@@ -10,6 +10,7 @@ from fastgd._standard import Frame
 __all__ = [
     "__version__",
     "choose",
+    "finite",
     "gradient_descent",
     "kernel",
     "loss_and_gradient",
@@ -26,6 +27,7 @@ __version__: Final[str]
 release: Final[bool]
 
 def choose(family: str, name: str, given: dict[str, float]) -> tuple[str, dict[str, float]]: ...
+def finite(values: Rows) -> bool: ...
 def gradient_descent(
     gradient: Callable[[Array], Array], fun: Callable[[Array], float] | None, config: Any
 ) -> tuple[Array, Array, str]: ...

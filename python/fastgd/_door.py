@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd import _columns
+from fastgd import _columns, _core
 
 Array = NDArray[np.float64]
 #: rows may also be stored as float32
 Rows = NDArray[np.float64] | NDArray[np.float32]
+
+_WIDE, _NARROW = np.dtype(np.float64), np.dtype(np.float32)
 
 
 def rows(X: Any, *, name: str = "X") -> Rows:
@@ -28,7 +30,7 @@ def rows(X: Any, *, name: str = "X") -> Rows:
         values = values.reshape(-1, 1)
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"{name} must be (n, d) with n >= 1 rows and d >= 1 features, got shape {shape}")
-    dtype = np.float32 if values.dtype.kind == "f" and values.dtype.itemsize == 4 else np.float64
+    dtype = _NARROW if values.dtype.kind == "f" and values.dtype.itemsize == 4 else _WIDE
     return _finite(_plain(values, dtype, by_columns=True), name, X)
 
 
@@ -51,7 +53,7 @@ def targets(y: Any, n: int, *, name: str = "y", of: str = "X") -> Array:
         raise ValueError(f"{name} must be (n,) or (n, K), got shape {values.shape}")
     if len(values) != n:
         raise ValueError(f"{name} must have one entry for each of the {n} rows of {of}, got {len(values)}")
-    return _finite(_plain(values, np.float64), name, y)
+    return _finite(_plain(values, _WIDE), name, y)
 
 
 def weights(sample_weight: Any, n: int) -> Array | None:
@@ -61,7 +63,7 @@ def weights(sample_weight: Any, n: int) -> Array | None:
     values = real_array(sample_weight, "sample_weight")
     if values.shape != (n,):
         raise ValueError(f"sample_weight must have one entry for each of the {n} rows of X, got shape {values.shape}")
-    values = _finite(_plain(values, np.float64), "sample_weight")
+    values = _finite(_plain(values, _WIDE), "sample_weight")
     if values.min() < 0:
         at = int(np.argmax(values < 0))
         raise ValueError(f"sample_weight must be >= 0, got {values[at]:g} in row {at}")
@@ -77,7 +79,7 @@ def vector(value: Any, shape: tuple[int, ...], name: str) -> Array:
     values = real_array(value, name)
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
-    return _finite(_plain(values, np.float64), name)
+    return _finite(_plain(values, _WIDE), name)
 
 
 def real(
@@ -160,6 +162,8 @@ def generator(rng: Any) -> np.random.Generator:
 
 def real_array(value: Any, name: str) -> NDArray[Any]:
     """Anything array-like whose entries are real numbers, as an array of any shape, order and dtype."""
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return value
     masked = sys.modules.get("numpy.ma")  # NumPy loads it only when somebody uses it
     if masked is not None and isinstance(value, masked.MaskedArray):
         raise TypeError(f"{name} must not be a masked array; fill it first, for example with {name}.filled(...)")
@@ -223,8 +227,10 @@ def _place(at: tuple[int, ...], column: str = "") -> str:
     return f" in row {at[0]}, {column or f'column {at[1]}'}" if len(at) == 2 else f" at {at}"
 
 
-def _plain(values: NDArray[Any], dtype: type, *, by_columns: bool = False) -> NDArray[Any]:
+def _plain(values: NDArray[Any], dtype: np.dtype[Any], *, by_columns: bool = False) -> NDArray[Any]:
     """Native byte order, aligned, C order (Fortran order stays if `by_columns` will do); a copy only if needed."""
+    if values.dtype is dtype and values.flags.carray:
+        return values
     stays = by_columns and values.flags.f_contiguous
     with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes an infinity, which is refused next
         return np.require(values, dtype=dtype, requirements=["A"] if stays else ["C", "A"])
@@ -232,9 +238,8 @@ def _plain(values: NDArray[Any], dtype: type, *, by_columns: bool = False) -> ND
 
 def _finite(values: NDArray[Any], name: str, given: Any = None) -> NDArray[Any]:
     """The values, none of them NaN or infinite; `given` is what they were, which may name its columns."""
-    with np.errstate(all="ignore"):
-        total = values.sum()  # one pass and no temporary: finite only if every entry is, unless it overflows
-    if not np.isfinite(total) and not (good := np.isfinite(values)).all():
+    if not _core.finite(values):
+        good = np.isfinite(values)
         at = tuple(map(int, np.unravel_index(int(np.argmin(good)), values.shape)))
         table = _columns.labelled(given)
         column = _columns.called(at[1], table[at[1]][0]) if table else ""

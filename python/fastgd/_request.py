@@ -79,6 +79,8 @@ class Config:
     #: for passes over many rows, at most; they change no bit
     threads: int
     rng: np.random.Generator | None
+    #: somebody else may draw from it, and is to find it where the permutations have left it
+    rng_is_shared: bool
 
 
 class Solution(TypedDict):

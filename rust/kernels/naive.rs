@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Lines, Online};
+use super::{Element, Lines, Online};
 
 /// The rows one by one.
 fn each(lines: Lines<'_>, d: usize) -> impl Iterator<Item = &[f64]> {
@@ -103,4 +103,8 @@ pub fn products(rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
             }
         }
     }
+}
+
+pub fn finite<T: Element>(values: &[T]) -> bool {
+    values.iter().all(|&value| value.into().is_finite())
 }

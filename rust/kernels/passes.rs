@@ -278,3 +278,25 @@ impl<T: Element> Work for Widen<'_, T> {
         }
     }
 }
+
+pub(super) struct Finite<'a, T> {
+    pub values: &'a [T],
+    pub finite: &'a mut bool,
+}
+
+impl<T: Element> Work for Finite<'_, T> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let (whole, rest) = self.values.as_chunks::<{ 2 * LANES }>();
+        let mut sums = [0.0; 2 * LANES]; // of zeros, unless a value is not finite
+        for values in whole {
+            for l in 0..2 * LANES {
+                sums[l] += values[l].into() * 0.0;
+            }
+        }
+        for &value in rest {
+            sums[0] += value.into() * 0.0;
+        }
+        *self.finite = sums.iter().sum::<f64>() == 0.0;
+    }
+}
