@@ -210,7 +210,8 @@ The last run of `make bench`, which wrote this page. {summary}; the ones that we
 - "1 thread": one for BLAS and one for fastgd. All other rows leave the threads to whoever runs.
 - The read floor is the time of one pass by one thread that only sums the bytes of X and y, in the same run, times
   the passes that the work needs: one on sufficient statistics, else one an epoch. Data that fit into the caches
-  have none.
+  have none. In `floor` an epoch is a tenth of what ten more take; a whole call also checks that all is finite, and
+  takes the objective at the start and at the end, which are passes too.
 - Memory: the peak of resident memory in a process of its own, less that before the fit. In shuffled batches one
   packed copy of the rows, padded to whole cache lines, and the orders of two epochs are allowed.
 """

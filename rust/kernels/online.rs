@@ -125,7 +125,6 @@ impl<V: Lanes, const C: usize> State<V, C> {
     ) {
         let (mut x, rates) = ([[V::zero(); C]; M], &rates[i..i + M]);
         for (r, x) in x.iter_mut().enumerate() {
-            walk.ask(i + r);
             *x = lanes::<V, C>(walk.row(i + r));
         }
         let mut raw = self.products(&x);
@@ -153,6 +152,7 @@ impl<V: Lanes, const C: usize> State<V, C> {
         // the latest step comes from a number, the ones before it from lanes that have had time to get there
         let (mut steps, mut lanes, mut latest) = ([0.0; M], V::load(&raw), 0.0);
         for r in 0..M {
+            walk.ask(i + r); // one by one, so that none waits for the others
             let before = &shared[r.saturating_sub(1)];
             let (loss, slope) = f(V::add_one(raw[r], -latest, before[r]), i + r);
             let step = rates[r] * slope;

@@ -5,7 +5,7 @@ use super::{Lines, ask, prefetch};
 
 /// Numbers ahead that are asked for where rows lie one after the other, and from how long a row the processor sees by
 /// itself which way it goes.
-const FAR: usize = 2048;
+const FAR: usize = 4096;
 const LONG: usize = 256;
 
 /// Row i of rows that lie anyhow.
