@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
 say = @printf '\n== %s\n' "$(1)"
 
-.PHONY: all run test fmt lint build test-rust test-python test-package bench clean help cargo
+.PHONY: all run test fmt lint build test-rust test-python test-package bench docs clean help cargo
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 
@@ -58,8 +58,14 @@ bench: $(VENV)/built $(VENV)/bench  ## every speed and memory claim against its 
 	$(call say,benchmark)
 	@$(BIN)/python benches/bench.py $(ROWS) --json out/bench.json $(if $(ROWS),,--page docs/benchmark.md)
 
+docs: $(VENV)/built $(VENV)/docs  ## the documentation, its examples run, into out/docs; a warning is an error
+	$(call say,documentation)
+	@rm -rf docs/api docs/gallery out/docs out/doctrees
+	@$(BIN)/sphinx-build -W --keep-going -q -d out/doctrees docs out/docs
+	@echo "to be read from out/docs/index.html"
+
 clean:  ## remove what was made
-	rm -rf $(VENV) target dist out
+	rm -rf $(VENV) target dist out docs/api docs/gallery
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -103,4 +109,9 @@ $(VENV)/dev: pyproject.toml | $(VENV)/made
 $(VENV)/bench: pyproject.toml | $(VENV)/made
 	$(call say,the peers of the benchmark)
 	@$(BIN)/pip install -q --group bench || { echo "make: the peers could not be installed; is there a network?" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/docs: pyproject.toml | $(VENV)/made
+	$(call say,Sphinx and what it needs)
+	@$(BIN)/pip install -q --group docs || { echo "make: Sphinx could not be installed; is there a network?" >&2; exit 1; }
 	@touch $@

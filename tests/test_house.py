@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 import fastgd
@@ -119,12 +120,11 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
-def test_examples_run_and_make_their_pictures(path, tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main(tmp_path)
-    pictures = list(tmp_path.glob("*.png"))
+def test_examples_run_and_make_their_pictures(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(path), run_name="__main__")
+    plt.close("all")
+    pictures = list(tmp_path.glob("*/*.png"))
     assert pictures, f"{path.name} made no picture"
     assert all(picture.stat().st_size > 10_000 for picture in pictures)
     assert capsys.readouterr().out

@@ -34,7 +34,7 @@ class Check:
         the latter; of K outputs over all of them. Nearest is measured in the coordinates that were iterated on, which
         matters only where many coefficients reach the minimum.
     intercept_error : float
-        Likewise |intercept - that of this minimum| / |that|; 0 without an intercept.
+        Likewise `|intercept - that of this minimum| / |that|`; 0 without an intercept.
     excess_loss : float
         (f - f*) / f*, f being the objective at the result and f* its minimum; where f* is 0 within rounding, that is at
         most 2.2e-16 times f(0), the objective at zero coefficients, (f - f*) / (f(0) - f*). As in `Diagnosis.epochs`.
@@ -52,7 +52,7 @@ class Check:
         "closed form": the exact minimum, for squared losses without l1. "estimate" likewise, by some sixty passes of
         Lanczos's method, where more than 512 rows have more than 512 features (with l2 any number of rows): what
         these do not see is missing from `excess_loss`, and the errors of the coefficients are NaN. "certificate":
-        upper bounds from the gradient g alone, f - f* <= |g|^2 / (2 mu) and |w - w*| <= |g| / mu, NaN where the
+        upper bounds from the gradient g alone, `f - f* <= |g|^2 / (2 mu)` and `|w - w*| <= |g| / mu`, NaN where the
         smallest curvature mu may be 0.
     advice : tuple of str
         What follows from it.

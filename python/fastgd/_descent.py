@@ -44,6 +44,15 @@ class Path:
     def plot(self, ax: Any = None) -> Descent:
         """The function with the path on it, `fastgd.plot.descent(fun, self)`; needs `fun`.
 
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            None makes a figure.
+
+        Returns
+        -------
+        fastgd.plot.Descent
+
         Raises
         ------
         ValueError
@@ -115,6 +124,7 @@ def gradient_descent(
     fun : callable, optional
         The function itself; its values are kept in `Path.fun`.
     optimizer, schedule : str or (str, dict)
+        Names of `fastgd.optimizers()` and `fastgd.schedules()`.
     tol : float or None, default None
         Converged when the Euclidean length of the gradient is at most `tol`.
 
@@ -123,16 +133,16 @@ def gradient_descent(
     Path
         `diverged` at the first value that is not finite (or an OverflowError); the finite ones are kept.
 
-    Warns
-    -----
-    DivergenceWarning
-        If it diverged so. Values that grow and stay finite are no more than they are: look at `Path.x`.
-
     Raises
     ------
     TypeError, ValueError
         If an argument is wrong, or `gradient` or `fun` return something else. Their own exceptions come out as
         they are.
+
+    Warns
+    -----
+    DivergenceWarning
+        If it diverged so. Values that grow and stay finite are no more than they are: look at `Path.x`.
 
     Examples
     --------

@@ -100,7 +100,7 @@ def fit(
         Losses with kinks (absolute, quantile, epsilon_insensitive) have no curvature, but over many rows bend by about
         1/s, s being the mean absolute residual: L and tr are taken at 1/s with the s of the start, in batches at 2/s.
         As the run goes on, the rate is halved whenever the loss has halved, and whenever it stalls: full batch when in
-        30 epochs it has not fallen by tol |best|, where it then starts afresh, and from the best state if the loss
+        30 epochs it has not fallen by `tol |best|`, where it then starts afresh, and from the best state if the loss
         grew; in batches when an epoch gains less than 0.3%. The best state is returned, in batches the average. So the
         steps shrink geometrically, as the minimum asks (Goffin, "On Convergence Rates of Subgradient Optimization
         Methods", 1977; Yang and Lin, "RSG: Beating Subgradient Method without Smoothness and Strong Convexity", 2018).
@@ -125,8 +125,9 @@ def fit(
         Penalties on the coefficients, never on the intercept. l1 is a proximal step after each update (Parikh and Boyd,
         "Proximal Algorithms", 2014, section 4.2), as long as the rule's steady gain: `lr` for sgd, lr/(1 - beta) for
         momentum, per coordinate lr/(sqrt(v) + eps) for the adaptive rules; so all rules end in one minimum (implicit
-        steps near it, while lr |x|^2 is small).
+        steps near it, while `lr |x|^2` is small).
     fit_intercept : bool, default True
+        False fits a plane through the origin.
     standardize : bool or "auto", default "auto"
         True iterates on centred and scaled features; the objective is the same, and all that is reported is in the
         user's units, but `grad_norm`. "auto" does so exactly when `lr="auto"`.
@@ -148,10 +149,11 @@ def fit(
         the digits of small coefficients and of columns that nearly agree.
         Full batch: converged when the gradient is at most `tol` times as long as at zero coefficients (so never, but by
         luck, where that is 0, or where a loss has kinks: with `lr="auto"` these have converged, too, when `patience`
-        rates in a row, each half of the one before, gained no more than 10 tol |best| each).
-        Batched, or with validation rows: when the epoch's (validation) loss is not below best - tol |best| for
+        rates in a row, each half of the one before, gained no more than `10 tol |best|` each).
+        Batched, or with validation rows: when the epoch's (validation) loss is not below `best - tol |best|` for
         `patience` epochs in a row.
     patience : int, default 5
+        Epochs, or rates, in a row: see `tol`.
     record : {"epoch", "step"}, int or None, default "epoch"
         What `history` keeps: every epoch, every update, every k-th update, nothing.
     exact_loss : bool, default False
@@ -176,15 +178,7 @@ def fit(
     Returns
     -------
     FitResult
-
-    Warns
-    -----
-    ConvergenceWarning
-        If `epochs="auto"` and all of them did not suffice, or if rounding leaves the coefficients uncertain.
-    DivergenceWarning
-        If something became infinite, the objective grew a million-fold, a full-batch run ended above its start, or a
-        run in batches ended ten times above both its start and the objective at zero. The message says why. `coef` is
-        then that of the best epoch, or the start.
+        Coefficients, loss, status and history, in the user's units.
 
     Raises
     ------
@@ -194,6 +188,15 @@ def fit(
         If `progress` is True and tqdm is missing.
     KeyboardInterrupt
         Ctrl-C is looked for every 50 ms.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `epochs="auto"` and all of them did not suffice, or if rounding leaves the coefficients uncertain.
+    DivergenceWarning
+        If something became infinite, the objective grew a million-fold, a full-batch run ended above its start, or a
+        run in batches ended ten times above both its start and the objective at zero. The message says why. `coef` is
+        then that of the best epoch, or the start.
 
     Notes
     -----

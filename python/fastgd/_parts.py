@@ -16,6 +16,11 @@ from fastgd._request import make_loss, make_problem, make_threads
 def losses() -> dict[str, dict[str, float]]:
     """The registered losses and their parameters' defaults, read off the engine's table.
 
+    Returns
+    -------
+    dict of str to dict
+        `{name: {parameter: default}}`; `fastgd.fit` takes a name, or a name and a dict of other values.
+
     Examples
     --------
     >>> import fastgd
@@ -28,6 +33,11 @@ def losses() -> dict[str, dict[str, float]]:
 def optimizers() -> dict[str, dict[str, float]]:
     """The registered update rules and their parameters' defaults.
 
+    Returns
+    -------
+    dict of str to dict
+        As of `fastgd.losses`.
+
     Examples
     --------
     >>> import fastgd
@@ -39,6 +49,11 @@ def optimizers() -> dict[str, dict[str, float]]:
 
 def schedules() -> dict[str, dict[str, float]]:
     """The registered schedules and their parameters' defaults.
+
+    Returns
+    -------
+    dict of str to dict
+        As of `fastgd.losses`.
 
     Examples
     --------
@@ -59,6 +74,10 @@ def mse(y: Any, y_pred: Any) -> float:
     Parameters
     ----------
     y, y_pred : array-like of one shape, (n,) or (n, K)
+
+    Returns
+    -------
+    float
 
     Raises
     ------

@@ -97,7 +97,17 @@ class Sweep:
         return "even near the largest stable rate it crawls; try standardize=True" if short else ""
 
     def plot(self, ax: Any = None) -> LearningRateSweep:
-        """The last loss against the rate: `fastgd.plot.lr_sweep(self, ax=ax)`."""
+        """The last loss against the rate: `fastgd.plot.lr_sweep(self, ax=ax)`.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            None makes a figure.
+
+        Returns
+        -------
+        fastgd.plot.LearningRateSweep
+        """
         from fastgd import plot
 
         return plot.lr_sweep(self, ax=ax)

@@ -71,6 +71,10 @@ class History:
         Coefficients are `coef_0`, `coef_1`, ...; with K outputs `coef_0_0` is the first of the first, and intercepts
         are `intercept_0`, ...
 
+        Returns
+        -------
+        pandas.DataFrame
+
         Raises
         ------
         ImportError

@@ -134,7 +134,17 @@ class FitResult:
         return check(self, X, y, sample_weight)
 
     def plot(self, ax: Any = None) -> LossCurve:
-        """The loss curve: `fastgd.plot.loss_curve(self, ax=ax)`."""
+        """The loss curve: `fastgd.plot.loss_curve(self, ax=ax)`.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            None makes a figure.
+
+        Returns
+        -------
+        fastgd.plot.LossCurve
+        """
         from fastgd import plot
 
         return plot.loss_curve(self, ax=ax)

@@ -55,6 +55,10 @@ def _like(engine: Callable[P, R]) -> Callable[[Callable[[dict[str, Any]], R]], C
 def fit(request: dict[str, Any]) -> FitResult:
     """`fastgd.fit` in plain NumPy: same arguments, same rows in the same order, same result to rounding.
 
+    Returns
+    -------
+    FitResult
+
     Examples
     --------
     >>> import fastgd
@@ -67,6 +71,10 @@ def fit(request: dict[str, Any]) -> FitResult:
 @_like(fastgd.gradient_descent)
 def gradient_descent(request: dict[str, Any]) -> Path:
     """`fastgd.gradient_descent` in plain NumPy.
+
+    Returns
+    -------
+    Path
 
     Examples
     --------
