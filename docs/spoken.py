@@ -41,9 +41,7 @@ def target_of(text: str) -> str | None:
         return None  # `loss`, `lr`, `mse`: more often an argument than a function
     found: Any = fastgd
     for name in path:
-        parent, found = found, getattr(found, name, None)
-        if found is None and name not in getattr(parent, "__annotations__", {}):
-            return None
+        found = getattr(found, name, None)
     shown = inspect.isroutine(found) or inspect.isclass(found) or inspect.ismodule(found) or isinstance(found, property)
     return ".".join(["fastgd", *path]) if shown else None
 

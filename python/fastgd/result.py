@@ -33,12 +33,15 @@ class FitResult:
     n_epochs, n_steps : int
         Passes over the rows, and updates.
     lr : float
+        The rate, as given or chosen; where it changes, the first. `history.lr` has them all.
     optimizer : str
+        The name of the update rule.
     engine : str
         "rows" walked the data, "gram" sufficient statistics; "closed_form" solved a least-squares problem.
     standardized : bool
         Whether the work was done on centred and scaled features. What is reported is in the user's units anyway.
     history : History
+        What the run went through, the start first.
     options : dict
         The request, resolved: loss, batch_size, schedule, l1, l2, fit_intercept, tol, ...
     features : tuple of str, or None
