@@ -4,8 +4,9 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use fastgd::data::{Dense, Pick, Problem, Rows};
 use fastgd::gram;
-use fastgd::kernels::{self, Lines, Set};
+use fastgd::kernels::{self, Lines, Online, Set};
 use fastgd::observe::{Alone, Watch};
+use fastgd::permute::Pcg64;
 
 fn main() {
     divan::main();
@@ -46,6 +47,38 @@ fn backward<const D: usize>(bencher: Bencher, name: &str) {
     bencher
         .counter(ItemsCount::new(block(D)))
         .bench_local(|| kernels::backward(set, black_box(lines), D, &slope, black_box(&mut grad)));
+}
+
+#[divan::bench(args = sets(), consts = [1, 2, 5, 10, 13, 16, 20, 32, 100, 1000])]
+fn gradient<const D: usize>(bencher: Bencher, name: &str) {
+    let (rows, w, y, set) = (wave(block(D) * D), wave(D), wave(block(D)), set(name));
+    let mut grad = vec![0.0; D];
+    let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
+    let f = |raw: f64, i: usize| ((raw - y[i]) * (raw - y[i]), 2.0 * (raw - y[i]));
+    bencher
+        .counter(ItemsCount::new(block(D)))
+        .bench_local(|| kernels::gradient(set, black_box(lines), &w, 0.5, black_box(&mut grad), f));
+}
+
+#[divan::bench(args = sets(), consts = [1, 5, 10, 20, 32, 100])]
+fn online<const D: usize>(bencher: Bencher, name: &str) {
+    let (rows, y, set) = (wave(64 * D), wave(64), set(name));
+    let (mut w, mut b, mut sum, rates) = (wave(D), [0.5], 0.0, [1e-3 / D as f64; 64]);
+    let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
+    let f = |raw: f64, i: usize| ((raw - y[i]) * (raw - y[i]), 2.0 * (raw - y[i]));
+    bencher.counter(ItemsCount::new(64usize)).bench_local(|| {
+        let steps = Online { w: &mut w, b: &mut b, rates: &rates, implicit: 0.0, tail: &mut [] };
+        kernels::online(set, black_box(lines), steps, &mut sum, f);
+    });
+}
+
+#[divan::bench(args = [1000, 100_000, 1_000_000])]
+fn permutation(bencher: Bencher, n: usize) {
+    let mut generator = Pcg64 { state: 1, increment: 3, half: 0, spare: false };
+    let mut order = Vec::new();
+    bencher
+        .counter(ItemsCount::new(n))
+        .bench_local(|| generator.permutation(n, black_box(&mut order), &mut || Ok(())).is_ok());
 }
 
 #[divan::bench(args = sets(), consts = [8, 24, 104])]
