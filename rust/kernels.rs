@@ -301,6 +301,18 @@ fn ask(from: *const u8, bytes: usize) {
     let _ = (from, bytes);
 }
 
+/// So many zeros, in memory that the system hands out where it is touched first; none if there is not as much.
+#[allow(unsafe_code, reason = "a vector of zeros either aborts without memory or is touched at once")]
+pub fn untouched(count: usize) -> Option<Vec<f64>> {
+    let layout = std::alloc::Layout::array::<f64>(count).ok().filter(|layout| layout.size() > 0)?;
+    // SAFETY: the layout is not empty and that of `count` numbers, of which all bits 0 is 0.0; the vector gives the memory
+    // back with the same layout.
+    unsafe {
+        let start = std::alloc::alloc_zeroed(layout).cast::<f64>();
+        (!start.is_null()).then(|| Vec::from_raw_parts(start, count, count))
+    }
+}
+
 /// Asks the system to back this memory with huge pages, so that random visits find their way sooner.
 #[allow(unsafe_code, reason = "there is no safe madvise")]
 pub fn ask_for_huge_pages<T>(memory: &mut [T]) {
@@ -417,6 +429,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn untouched_memory_is_zeros_or_none() {
+        assert_eq!(untouched(1000), Some(vec![0.0; 1000]));
+        assert_eq!((untouched(0), untouched(usize::MAX / 16), untouched(usize::MAX)), (None, None, None));
     }
 
     #[test]

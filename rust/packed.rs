@@ -1,10 +1,13 @@
 //! Packed: a copy of short rows for visits in random order, each row with its target and weight in whole cache lines.
 //! A visit is then one stretch of memory, asked for well before it is needed, instead of three that straddle lines.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::data::{Lines, Pick, Problem, Rows};
 use crate::error::Error;
-use crate::kernels::{self, Set, ask_for_huge_pages};
+use crate::kernels::{self, Set, ask_for_huge_pages, untouched};
 use crate::observe::Watch;
+use crate::threads::{each_part, parts};
 
 /// Numbers of a cache line, and its bytes.
 const LINE: usize = 8;
@@ -41,12 +44,18 @@ impl Packed {
     ///
     /// # Errors
     /// What `watch` answers.
-    pub fn worth(problem: &Problem, visits: u64, set: Set, watch: &mut Watch) -> Result<Option<Self>, Error> {
+    pub fn worth(
+        problem: &Problem,
+        visits: u64,
+        set: Set,
+        threads: usize,
+        watch: &mut Watch,
+    ) -> Result<Option<Self>, Error> {
         let bytes = problem.n.saturating_mul(Self::stride_of(problem) * size_of::<f64>());
         let apart = problem.rows.apart();
         let short = bytes >= LEAST_BYTES && Self::stride_of(problem) <= LONGEST;
         if visits >= REPAID && bytes <= MOST_BYTES && (short || apart) {
-            Packed::new(problem, set, watch)
+            Packed::new(problem, set, threads, watch)
         } else {
             Ok(None)
         }
@@ -58,29 +67,30 @@ impl Packed {
         if numbers <= LINE { numbers.next_power_of_two() } else { numbers.next_multiple_of(LINE) }
     }
 
-    fn new(problem: &Problem, set: Set, watch: &mut Watch) -> Result<Option<Self>, Error> {
+    fn new(problem: &Problem, set: Set, threads: usize, watch: &mut Watch) -> Result<Option<Self>, Error> {
         let (d, outputs, stride) = (problem.rows.d(), problem.outputs, Self::stride_of(problem));
-        let mut values: Vec<f64> = Vec::new();
-        if values.try_reserve_exact(problem.n * stride + LINE).is_err() {
-            return Ok(None);
-        }
-        ask_for_huge_pages(values.spare_capacity_mut());
+        let Some(mut values) = untouched(problem.n * stride + LINE) else { return Ok(None) };
+        ask_for_huge_pages(&mut values);
         let start = values.as_ptr().align_offset(LINE_BYTES).min(LINE);
-        values.resize(start, 0.0);
-        let mut room = vec![0.0; BLOCK * stride];
-        for pick in Pick::Run(0..problem.n).blocks(BLOCK) {
-            let room = &mut room[..pick.len() * stride];
-            problem.rows.fill(&pick, stride, room);
-            let Pick::Run(run) = pick else { continue };
-            for (row, i) in room.chunks_exact_mut(stride).zip(run) {
-                row[d..d + outputs].copy_from_slice(&problem.y[i * outputs..][..outputs]);
-                if let Some(s) = problem.weight.get(i) {
-                    row[d + outputs] = *s;
+        let ranges = parts(problem.n, 1);
+        let size = ranges.clone().next().map_or(1, |part| part.len());
+        let slots: Vec<_> = values[start..][..problem.n * stride].chunks_mut(size * stride).map(Mutex::new).collect();
+        each_part(ranges, 8 * stride, threads, watch, |part, watch| {
+            let mut slot = slots[part.start / size].lock().unwrap_or_else(PoisonError::into_inner);
+            for (pick, room) in Pick::Run(part).blocks(BLOCK).zip(slot.chunks_mut(BLOCK * stride)) {
+                problem.rows.fill(&pick, stride, room);
+                for (at, row) in room.chunks_exact_mut(stride).enumerate() {
+                    let i = pick.row(at);
+                    row[d..d + outputs].copy_from_slice(&problem.y[i * outputs..][..outputs]);
+                    if let Some(s) = problem.weight.get(i) {
+                        row[d + outputs] = *s;
+                    }
                 }
+                watch.tick(room.len())?;
             }
-            values.extend_from_slice(room);
-            watch.tick(room.len())?;
-        }
+            Ok(())
+        })?;
+        drop(slots);
         let weighted = !problem.weight.is_empty();
         Ok(Some(Packed { values, start, stride, d, outputs, weighted, set }))
     }
@@ -173,7 +183,7 @@ mod tests {
                 let problem = Problem::new(&rows, n, &y, outputs, weight).unwrap();
                 let mut alone = Alone;
                 let set = kernels::set().unwrap();
-                let packed = Packed::new(&problem, set, &mut Watch::new(&mut alone)).unwrap().unwrap();
+                let packed = Packed::new(&problem, set, 2, &mut Watch::new(&mut alone)).unwrap().unwrap();
                 let second = Problem { rows: &packed, ..problem };
                 for pick in [Pick::Run(5..70), Pick::At { order: &order, stretch: 40..133 }] {
                     let of = |problem: &Problem| {
@@ -203,7 +213,7 @@ mod tests {
         let long = Dense::new(&x, 100).unwrap();
         let packed = |rows: &dyn Rows, n: usize, visits: u64| {
             let (problem, mut alone) = (Problem::new(rows, n, &y[..n], 1, &[]).unwrap(), Alone);
-            Packed::worth(&problem, visits, Set::BASELINE, &mut Watch::new(&mut alone)).unwrap().is_some()
+            Packed::worth(&problem, visits, Set::BASELINE, 2, &mut Watch::new(&mut alone)).unwrap().is_some()
         };
         assert!(packed(&rows, 100_000, 2));
         assert!(!packed(&rows, 100_000, 1) && !packed(&long, 1000, 9));

@@ -81,7 +81,7 @@ pub fn solve(
     let (n, shuffle) = (objective.problem.n, config.shuffle);
     let packed = match config.batch_size {
         Some(_) if shuffle != Shuffle::No => {
-            Packed::worth(objective.problem, config.epochs, objective.set, &mut Watch::new(observe))?
+            Packed::worth(objective.problem, config.epochs, objective.set, objective.threads, &mut Watch::new(observe))?
         }
         _ => None,
     };
