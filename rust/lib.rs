@@ -4,6 +4,7 @@
 //! error, kernels                                     what is wrong with a request; the passes over a row
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
 //!   -> data, packed, penalty, threads -> objective, gram      what is minimised: mean loss over rows, plus penalty
+//!   -> row -> online                                 rows one by one, sparse ones too, as scikit-learn descends
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
 //!        -> solver, descent, permute -> py           the loop, NumPy's permutations, and the door to Python
 //! ```
@@ -16,11 +17,13 @@ pub mod kernels;
 pub mod loss;
 pub mod objective;
 pub mod observe;
+pub mod online;
 pub mod optimizer;
 pub mod packed;
 pub mod penalty;
 pub mod permute;
 pub mod registry;
+pub mod row;
 pub mod sampler;
 pub mod schedule;
 pub mod solver;

@@ -188,9 +188,96 @@ impl Loss for Tube {
     }
 }
 
+/// max(0, x), and NaN where x is.
+fn positive(x: f64) -> f64 {
+    if x <= 0.0 { 0.0 } else { x }
+}
+
+/// max(0, |raw - y| - epsilon)^2: the tube, squared.
+struct SquaredTube {
+    epsilon: f64,
+}
+
+impl Loss for SquaredTube {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        let beyond = positive((raw - y).abs() - self.epsilon);
+        beyond * beyond
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        let r = raw - y;
+        2.0 * positive(r.abs() - self.epsilon).copysign(r)
+    }
+}
+
+/// max(0, margin - y raw), y being -1 or 1. Margin 1: Cortes and Vapnik, 1995; margin 0: Rosenblatt, 1958.
+struct Hinge {
+    margin: f64,
+}
+
+impl Loss for Hinge {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        positive(self.margin - y * raw)
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        if y * raw <= self.margin { -y } else { 0.0 }
+    }
+}
+
+/// max(0, 1 - y raw)^2, y being -1 or 1.
+struct SquaredHinge;
+
+impl Loss for SquaredHinge {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        let short = positive(1.0 - y * raw);
+        short * short
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        -2.0 * y * positive(1.0 - y * raw)
+    }
+}
+
+/// max(0, 1 - z)^2 down to z = -1 and -4 z below, z = y raw, y being -1 or 1. Zhang, 2004.
+struct ModifiedHuber;
+
+impl Loss for ModifiedHuber {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        let z = y * raw;
+        if z < -1.0 { -4.0 * z } else { SquaredHinge.value(raw, y) }
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        if y * raw < -1.0 { -4.0 * y } else { SquaredHinge.gradient(raw, y) }
+    }
+}
+
+/// log(1 + exp(raw)) - y raw, y being 0 or 1: the negative log-likelihood of log odds `raw`.
+struct Logistic;
+
+impl Loss for Logistic {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        raw.max(0.0) - y * raw + (-raw.abs()).exp().ln_1p()
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        let e = (-raw.abs()).exp();
+        let (at_0, at_1) = if raw < 0.0 { (e, 1.0) } else { (1.0, e) };
+        ((1.0 - y) * at_0 - y * at_1) / (1.0 + e)
+    }
+}
+
 /// True of the losses with kinks.
 const KINKED: Facts =
     Facts { curvature: None, smooth: false, squared: false, targets: Targets::Real, reduction: Reduction::Mean };
+
+/// Targets that name a side.
+const SIDES: Targets = Targets::OneOf(&[-1.0, 1.0]);
+
+/// True of the smooth losses of a margin.
+const BENT_SIDES: Facts =
+    Facts { curvature: Some(2.0), smooth: true, squared: false, targets: SIDES, reduction: Reduction::Mean };
 
 /// Every loss there is.
 pub const LOSSES: &[Part<dyn Loss, Facts>] = &[
@@ -266,6 +353,60 @@ pub const LOSSES: &[Part<dyn Loss, Facts>] = &[
         parameters: &[Parameter { name: "epsilon", default: 0.1, range: Range::NON_NEGATIVE }],
         make: |p| Box::new(Tube { epsilon: p[0] }),
         facts: KINKED,
+    },
+    Part {
+        name: "squared_epsilon_insensitive",
+        formula: "max(0, |raw - y| - epsilon)^2, averaged over rows",
+        parameters: &[Parameter { name: "epsilon", default: 0.1, range: Range::NON_NEGATIVE }],
+        make: |p| Box::new(SquaredTube { epsilon: p[0] }),
+        facts: Facts {
+            curvature: Some(2.0),
+            smooth: true,
+            squared: false,
+            targets: Targets::Real,
+            reduction: Reduction::Mean,
+        },
+    },
+    Part {
+        name: "log_loss",
+        formula: "log(1 + exp(raw)) - y raw, averaged over rows; y in {0, 1}",
+        parameters: &[],
+        make: |_| Box::new(Logistic),
+        facts: Facts {
+            curvature: Some(0.25),
+            smooth: true,
+            squared: false,
+            targets: Targets::OneOf(&[0.0, 1.0]),
+            reduction: Reduction::Mean,
+        },
+    },
+    Part {
+        name: "hinge",
+        formula: "max(0, 1 - y raw), averaged over rows; y in {-1, 1}",
+        parameters: &[],
+        make: |_| Box::new(Hinge { margin: 1.0 }),
+        facts: Facts { targets: SIDES, ..KINKED },
+    },
+    Part {
+        name: "perceptron",
+        formula: "max(0, -y raw), averaged over rows; y in {-1, 1}",
+        parameters: &[],
+        make: |_| Box::new(Hinge { margin: 0.0 }),
+        facts: Facts { targets: SIDES, ..KINKED },
+    },
+    Part {
+        name: "squared_hinge",
+        formula: "max(0, 1 - y raw)^2, averaged over rows; y in {-1, 1}",
+        parameters: &[],
+        make: |_| Box::new(SquaredHinge),
+        facts: BENT_SIDES,
+    },
+    Part {
+        name: "modified_huber",
+        formula: "max(0, 1 - z)^2 down to z = -1, -4 z below, averaged over rows; z = y raw, y in {-1, 1}",
+        parameters: &[],
+        make: |_| Box::new(ModifiedHuber),
+        facts: BENT_SIDES,
     },
 ];
 

@@ -1,6 +1,8 @@
 //! Py: the door to Python, and the only file that knows of it. Requests come in checked and normalised by
 //! `fastgd._fit`; errors become ValueError here alone; a panic becomes one RuntimeError.
 
+mod online;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -34,6 +36,8 @@ use crate::solver::{Config, Solution, solve as solve_in_rust};
 /// fastgd's engine. Called by `fastgd`, which checks what comes in; not meant to be called directly.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::online::descend_online;
     #[pymodule_export]
     use super::{
         choose, finite, gradient_descent, kernel, loss_and_gradient, losses, moments, optimizers, predict, schedules,

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 SHELVES = [
     {"error"},
     {"kernels", "registry", "observe"},
-    {"data", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail"},
-    {"objective", "sampler", "gram", "packed"},
+    {"data", "row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail"},
+    {"objective", "sampler", "gram", "packed", "online"},
     {"solver", "descent", "permute"},
     {"py"},
 ]

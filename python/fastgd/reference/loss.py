@@ -126,3 +126,92 @@ class epsilon_insensitive:
     def gradient(self, raw: Array, y: Array) -> Array:
         r = raw - y
         return np.sign(r) * (np.abs(r) > self.epsilon)
+
+
+@register
+@dataclass(frozen=True)
+class squared_epsilon_insensitive:
+    """max(0, |raw - y| - epsilon)^2, averaged over rows"""
+
+    epsilon: float = 0.1
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.maximum(np.abs(raw - y) - self.epsilon, 0) ** 2
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        r = raw - y
+        return 2 * np.sign(r) * np.maximum(np.abs(r) - self.epsilon, 0)
+
+
+@register
+@dataclass(frozen=True)
+class log_loss:
+    """log(1 + exp(raw)) - y raw, averaged over rows; y in {0, 1}"""
+
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.maximum(raw, 0) - y * raw + np.log1p(np.exp(-np.abs(raw)))
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        e = np.exp(-np.abs(raw))  # never overflows, and nothing cancels where raw agrees with y
+        return ((1 - y) * np.where(raw < 0, e, 1) - y * np.where(raw < 0, 1, e)) / (1 + e)
+
+
+@register
+@dataclass(frozen=True)
+class hinge:
+    """max(0, 1 - y raw), averaged over rows; y in {-1, 1}"""
+
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.maximum(1 - y * raw, 0)
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        return -y * (y * raw <= 1)
+
+
+@register
+@dataclass(frozen=True)
+class perceptron:
+    """max(0, -y raw), averaged over rows; y in {-1, 1}"""
+
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.maximum(-y * raw, 0)
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        return -y * (y * raw <= 0)
+
+
+@register
+@dataclass(frozen=True)
+class squared_hinge:
+    """max(0, 1 - y raw)^2, averaged over rows; y in {-1, 1}"""
+
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.maximum(1 - y * raw, 0) ** 2
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        return -2 * y * np.maximum(1 - y * raw, 0)
+
+
+@register
+@dataclass(frozen=True)
+class modified_huber:
+    """max(0, 1 - z)^2 down to z = -1, -4 z below, averaged over rows; z = y raw, y in {-1, 1}"""
+
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        z = y * raw
+        return np.where(z < -1, -4 * z, np.maximum(1 - z, 0) ** 2)
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        z = y * raw
+        return y * np.where(z < -1, -4, -2 * np.maximum(1 - z, 0))

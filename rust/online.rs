@@ -1,0 +1,654 @@
+//! Online: descent by single rows as scikit-learn's SGD estimators do it, dense or sparse, on a loss of the table.
+//!
+//! Coefficients are a vector times a scale, so that l2 costs one multiplication a row; l1 is the cumulative penalty of
+//! Tsuruoka, Tsujii and Ananiadou, "Stochastic Gradient Descent Training for L1-regularized Log-linear Models with
+//! Cumulative Penalty" (2009); averages are kept as in Bottou, "Stochastic Gradient Descent Tricks" (2012). A row costs
+//! as many operations as it has features. Sums go in order, so that coefficients equal scikit-learn's to rounding.
+
+use crate::error::Error;
+use crate::loss::Loss;
+use crate::observe::{Observe, State, Watch};
+use crate::row::{Norms, Number, Row, Table};
+
+/// How the rate goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    Constant,
+    /// 1 / (alpha (t0 + t - 1)), the first as large as the steps that typical coefficients need
+    Optimal,
+    /// eta0 / t^power
+    InvScaling {
+        power: f64,
+    },
+    /// Constant, and divided by 5 instead of stopping while above 1e-6.
+    Adaptive,
+    /// Passive-aggressive: min(eta0, loss / |x|^2). Crammer et al., 2006.
+    Pa1,
+    /// loss / (|x|^2 + 1 / (2 eta0))
+    Pa2,
+}
+
+/// alpha ((1 - l1_ratio) |w|^2 / 2 + l1_ratio |w|_1)
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Elastic {
+    pub alpha: f64,
+    pub l1_ratio: f64,
+    /// Whether there is an l2 part, and an l1 part.
+    pub l2: bool,
+    pub l1: bool,
+}
+
+/// What a run is asked for.
+pub struct Config<'a> {
+    pub loss: &'a dyn Loss,
+    /// Whether passive-aggressive steps go the way of y, as they do for a margin, and not of y - raw.
+    pub margin: bool,
+    pub penalty: Elastic,
+    pub rate: Rate,
+    pub eta0: f64,
+    pub fit_intercept: bool,
+    pub max_iter: u64,
+    pub tol: Option<f64>,
+    pub patience: u64,
+    /// Of a 31-bit generator that every epoch begins anew; None leaves the rows in order.
+    pub seed: Option<u32>,
+    /// Rows seen from which iterates are averaged; 0 never.
+    pub average: f64,
+    /// Of rows with y > 0, and of the others.
+    pub class_weight: (f64, f64),
+    /// Sparse rows as scikit-learn treats them: the intercept steps by a hundredth, and the objective that decides when
+    /// to stop knows of the latest row's coefficients alone.
+    pub as_scikit_learn: bool,
+    /// Whether the observer wants to see every epoch's end.
+    pub loud: bool,
+}
+
+/// Training rows: which of the table they are, and what they were told to be.
+pub struct Told<'a> {
+    pub y: &'a [f64],
+    /// Empty for all ones.
+    pub weight: &'a [f64],
+    /// Rows that are kept back; empty for none.
+    pub held: &'a [bool],
+}
+
+/// Rows that say when to stop.
+pub struct Validation<'a, B> {
+    pub table: &'a B,
+    pub rows: &'a [usize],
+    pub y: &'a [f64],
+    /// Empty for all ones.
+    pub weight: &'a [f64],
+    pub score: Score,
+}
+
+/// What is better when larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Score {
+    /// 1 - sum s (y - raw)^2 / sum s (y - mean y)^2
+    R2,
+    /// The share of rows with raw > 0 exactly where y > 0.
+    Accuracy,
+}
+
+/// Coefficients and intercept, the averages of both, and the number of the next row, from 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Iterate<T> {
+    pub w: Vec<T>,
+    pub b: f64,
+    /// Empty if there is no average.
+    pub mean_w: Vec<T>,
+    pub mean_b: f64,
+    pub t: f64,
+}
+
+/// One entry an epoch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Epochs {
+    /// The mean over the epoch's rows of their loss before their step, with the penalty.
+    pub loss: Vec<f64>,
+    /// Of the latest row.
+    pub rate: Vec<f64>,
+    pub seconds: Vec<f64>,
+    /// On the validation rows; empty without.
+    pub score: Vec<f64>,
+}
+
+/// The mean loss over the training rows where a run that went astray ended, at its start, and at zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Astray {
+    pub end: f64,
+    pub start: f64,
+    pub zero: f64,
+}
+
+/// What a run came to.
+pub struct Outcome<T> {
+    pub end: Iterate<T>,
+    pub epochs: Epochs,
+    /// With validation rows, the epoch that is returned, from 1: the best.
+    pub best: Option<u64>,
+    /// Whether everything is finite.
+    pub finite: bool,
+    /// Whether averages have begun, and are the answer.
+    pub averaged: bool,
+    pub astray: Option<Astray>,
+}
+
+/// Runs that end so many times above zero and their start have diverged.
+const ASTRAY: f64 = 10.0;
+/// Slopes are cut to this size.
+const STEEPEST: f64 = 1e12;
+
+/// Minimises the mean loss and penalty over the training rows.
+///
+/// # Errors
+/// What the observer answers, arrays that don't fit together, and lack of memory.
+pub fn run<B: Table>(
+    table: &B,
+    told: &Told,
+    validation: Option<&Validation<B>>,
+    config: &Config,
+    start: Iterate<B::Number>,
+    observe: &mut dyn Observe,
+) -> Result<Outcome<B::Number>, Error> {
+    check(table, told, validation, config, &start)?;
+    let mut watch = Watch::new(observe);
+    let train = table.n() - told.held.iter().filter(|&&held| held).count();
+    let began = (start.w.iter().any(|&w| w.into() != 0.0) || start.b != 0.0).then(|| (start.w.clone(), start.b));
+    let mut order: Vec<usize> = (0..table.n()).collect();
+    let mut run = Run::new(config, start)?;
+    let mut epochs = Epochs::default();
+    let mut stop = Stop { best: f64::INFINITY, idle: 0 };
+    let mut best: Option<(u64, Iterate<B::Number>)> = None;
+    let mut highest = f64::NEG_INFINITY;
+    let mut finite = true;
+    for epoch in 1..=config.max_iter {
+        if let Some(seed) = config.seed {
+            shuffle(seed, &mut order);
+        }
+        let loss = run.epoch(table, told, &order, &mut watch)? / train.max(1) as f64;
+        epochs.loss.push(loss);
+        epochs.rate.push(run.eta);
+        epochs.seconds.push(watch.seconds());
+        finite = run.intercept.is_finite() && run.w.iter().all(|&w| w.into().is_finite());
+        if config.loud {
+            let w = run.coefs();
+            let state = State {
+                epoch,
+                step: run.t as u64 - 1,
+                loss,
+                coef: &w,
+                intercept: &[run.intercept],
+                rate: run.eta,
+                grad_norm: f64::NAN,
+            };
+            if watch.epoch(&state)? {
+                break;
+            }
+        }
+        if !finite {
+            break;
+        }
+        match validation {
+            None => stop.look(loss, config.tol),
+            Some(validation) => {
+                let score = validation.score(&run.w, run.scale, run.intercept, &mut watch)?;
+                epochs.score.push(score);
+                stop.look(-score, config.tol);
+                if score > highest {
+                    highest = score;
+                    best = Some((epoch, run.iterate()));
+                }
+            }
+        }
+        if stop.idle >= config.patience {
+            if config.rate == Rate::Adaptive && run.eta > 1e-6 {
+                run.eta /= 5.0;
+                stop.idle = 0;
+            } else {
+                break;
+            }
+        }
+    }
+    let t = run.t;
+    let (best, mut end) = match best {
+        Some((epoch, iterate)) if finite => (Some(epoch), iterate),
+        _ => (None, run.iterate()),
+    };
+    let averaged = config.average > 0.0 && config.average < end.t;
+    let answer = if averaged { (&end.mean_w[..], end.mean_b) } else { (&end.w[..], end.b) };
+    let began = began.as_ref().map(|(w, b)| (&w[..], *b));
+    let running = epochs.loss.last().copied().filter(|_| finite);
+    let astray = astray(table, told, config, running.unwrap_or(0.0), answer, began, &mut watch)?;
+    end.t = t;
+    Ok(Outcome { end, epochs, best, finite, averaged, astray })
+}
+
+fn check<B: Table>(
+    table: &B,
+    told: &Told,
+    validation: Option<&Validation<B>>,
+    config: &Config,
+    start: &Iterate<B::Number>,
+) -> Result<(), Error> {
+    let (n, d) = (table.n(), table.d());
+    let fits = |name: &str, length: usize, needed: usize| match length == needed {
+        true => Ok(()),
+        false => Err(Error::argument(name, format!("{length} entries"), format!("{needed} entries"))),
+    };
+    fits("y", told.y.len(), n)?;
+    fits("coef_init", start.w.len(), d)?;
+    if !told.weight.is_empty() {
+        fits("sample_weight", told.weight.len(), n)?;
+    }
+    if !told.held.is_empty() {
+        fits("held", told.held.len(), n)?;
+    }
+    if config.average > 0.0 {
+        fits("the average", start.mean_w.len(), d)?;
+    }
+    let Some(validation) = validation else { return Ok(()) };
+    let rows = validation.table.n();
+    fits("the features of X_val", validation.table.d(), d)?;
+    fits("y_val", validation.y.len(), rows)?;
+    if !validation.weight.is_empty() {
+        fits("sample_weight", validation.weight.len(), rows)?;
+    }
+    match validation.rows.iter().find(|&&i| i >= rows) {
+        None => Ok(()),
+        Some(i) => Err(Error::argument("validation rows", i, format!("below {rows}"))),
+    }
+}
+
+/// When enough is enough.
+struct Stop {
+    best: f64,
+    /// Epochs in a row without improvement.
+    idle: u64,
+}
+
+impl Stop {
+    /// Counts an epoch that ends with `value`: idle unless below the best by `tol`. NaN is no reason to stop.
+    fn look(&mut self, value: f64, tol: Option<f64>) {
+        let idle = tol.is_some_and(|tol| value > self.best - tol);
+        self.idle = if idle { self.idle + 1 } else { 0 };
+        self.best = least(self.best, value);
+    }
+}
+
+/// Marsaglia's xorshift with 32 bits (2003), of which the lower 31 are used, and Fisher-Yates from the front.
+fn shuffle(seed: u32, order: &mut [usize]) {
+    let mut x = if seed == 0 { 1 } else { seed };
+    let n = order.len();
+    for i in 0..n.saturating_sub(1) {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        let (drawn, left) = (x & 0x7fff_ffff, n - i);
+        let step = match u32::try_from(left) {
+            Ok(left) => (drawn % left) as usize, // half the price of a 64-bit remainder
+            Err(_) => drawn as usize % left,
+        };
+        order.swap(i, i + step);
+    }
+}
+
+/// A run under way: coefficients are `scale * w`, averages `(mean_w + share * w) / of`.
+struct Run<'a, T> {
+    config: &'a Config<'a>,
+    w: Vec<T>,
+    scale: f64,
+    intercept: f64,
+    mean_w: Vec<T>,
+    mean_intercept: f64,
+    share: f64,
+    of: f64,
+    /// l1 that each coordinate has had to pay so far, and what each has paid.
+    due: f64,
+    paid: Vec<T>,
+    /// Of all coefficients now, and as the objective has them: after the latest step, before l1 was paid.
+    norms: Norms,
+    told: Norms,
+    eta: f64,
+    /// t0 of `Rate::Optimal`
+    offset: f64,
+    t: f64,
+}
+
+impl<'a, T: Number> Run<'a, T> {
+    fn new(config: &'a Config<'a>, start: Iterate<T>) -> Result<Self, Error> {
+        let d = start.w.len();
+        let offset = match config.rate {
+            Rate::Optimal => {
+                let typical = (1.0 / config.penalty.alpha.sqrt()).sqrt();
+                let first = typical / config.loss.gradient(-typical, 1.0).max(1.0);
+                1.0 / (first * config.penalty.alpha)
+            }
+            _ => 0.0,
+        };
+        let norms = Norms::of(&start.w);
+        Ok(Run {
+            config,
+            scale: 1.0,
+            intercept: start.b,
+            mean_w: start.mean_w,
+            mean_intercept: start.mean_b,
+            share: 0.0,
+            of: 1.0,
+            due: 0.0,
+            paid: if config.penalty.l1 { stored_zeros(d)? } else { Vec::new() },
+            norms,
+            told: norms,
+            eta: config.eta0,
+            offset,
+            t: start.t,
+            w: start.w,
+        })
+    }
+
+    /// One pass over the training rows; the sum of their objectives.
+    fn epoch<B: Table<Number = T>>(
+        &mut self,
+        table: &B,
+        told: &Told,
+        order: &[usize],
+        watch: &mut Watch,
+    ) -> Result<f64, Error> {
+        const AHEAD: usize = 12;
+        let Norms { square, absolute } = Norms::of(&self.w); // what is kept up row by row gathers rounding
+        self.norms = Norms { square: square * self.scale * self.scale, absolute: absolute * self.scale };
+        let mut sum = 0.0;
+        for (k, &i) in order.iter().enumerate() {
+            if let Some(&soon) = order.get(k + AHEAD) {
+                table.soon(soon);
+            }
+            if told.held.get(i) == Some(&true) {
+                continue;
+            }
+            let row = table.row(i);
+            watch.tick(row.len() + 1)?;
+            let weight = told.weight.get(i).copied().unwrap_or(1.0);
+            sum += self.row(row, told.y[i], weight);
+        }
+        Ok(sum)
+    }
+
+    /// A step by one row; its objective before.
+    #[inline]
+    fn row<R: Row<T>>(&mut self, x: R, y: f64, weight: f64) -> f64 {
+        let Config { loss, rate, penalty, eta0, .. } = *self.config;
+        let raw = T::narrow(x.dot(&self.w) * self.scale).into() + self.intercept;
+        match rate {
+            Rate::Optimal => self.eta = 1.0 / (penalty.alpha * (self.offset + self.t - 1.0)),
+            Rate::InvScaling { power } => self.eta = eta0 / raised(self.t, power),
+            _ => {}
+        }
+        let value = loss.value(raw, y);
+        let mut objective = value;
+        let aggressive = matches!(rate, Rate::Pa1 | Rate::Pa2);
+        if (penalty.l2 || penalty.l1) && !aggressive {
+            let Norms { square, absolute } = self.told;
+            objective += penalty.alpha * ((1.0 - penalty.l1_ratio) * 0.5 * square + penalty.l1_ratio * absolute);
+        }
+        let mut update = if aggressive {
+            let square = x.square();
+            let size = match rate {
+                Rate::Pa1 if square == 0.0 => return objective,
+                Rate::Pa1 => least(eta0, value / square),
+                _ => value / (square + 0.5 / eta0),
+            };
+            match self.config.margin {
+                true => size * y,
+                false if y - raw < 0.0 => -size,
+                false => size,
+            }
+        } else {
+            -self.eta * loss.gradient(raw, y).clamp(-STEEPEST, STEEPEST)
+        };
+        let class_weight = if y > 0.0 { self.config.class_weight.0 } else { self.config.class_weight.1 };
+        update *= T::narrow(class_weight).times(T::narrow(weight));
+        if penalty.l2 {
+            let factor = 1.0 - (1.0 - penalty.l1_ratio) * self.eta * penalty.alpha;
+            self.shrink(T::narrow(if factor > 0.0 { factor } else { 0.0 }).into());
+        }
+        if update != 0.0 {
+            self.step(x, update);
+            if self.config.fit_intercept {
+                let slow = !R::FULL && self.config.as_scikit_learn;
+                self.intercept += update * if slow { 0.01 } else { 1.0 };
+            }
+        }
+        if 0.0 < self.config.average && self.config.average <= self.t {
+            self.take_into_average(x, update);
+        }
+        if penalty.l1 {
+            self.due += penalty.l1_ratio * self.eta * penalty.alpha;
+            self.pay(x);
+        }
+        self.t += 1.0;
+        objective
+    }
+
+    /// w *= c, through the scale.
+    #[inline]
+    fn shrink(&mut self, c: f64) {
+        self.scale *= c;
+        for norms in [&mut self.norms, &mut self.told] {
+            norms.square *= c * c;
+            norms.absolute *= c;
+        }
+        if self.scale < T::SMALL {
+            self.multiply_out();
+        }
+    }
+
+    /// Makes the scale 1.
+    fn multiply_out(&mut self) {
+        if !self.mean_w.is_empty() {
+            for (mean, &w) in self.mean_w.iter_mut().zip(&self.w) {
+                *mean = T::narrow(T::narrow((*mean).into() + self.share * w.into()).into() * (1.0 / self.of));
+            }
+            (self.share, self.of) = (0.0, 1.0);
+        }
+        let scale = T::narrow(self.scale);
+        for w in &mut self.w {
+            *w = T::narrow(scale.times(*w));
+        }
+        self.scale = 1.0;
+    }
+
+    /// w += update x
+    #[inline]
+    fn step<R: Row<T>>(&mut self, x: R, update: f64) {
+        let scale = self.scale;
+        let c = T::narrow(T::narrow(update).into() / T::narrow(scale).into()).into();
+        let stored = |norms: Norms| Norms {
+            square: norms.square * (T::narrow(scale).times(T::narrow(scale))),
+            absolute: norms.absolute * T::narrow(scale).into(),
+        };
+        if !(self.config.penalty.l1 || self.config.penalty.l2) {
+            x.add(&mut self.w, c); // without norms, of which nobody asks
+            return;
+        }
+        if R::FULL || self.config.as_scikit_learn {
+            self.told = stored(x.add(&mut self.w, c));
+            return;
+        }
+        let mut change = Norms::default();
+        let w = &mut self.w;
+        x.each(|j, x| {
+            let before = w[j];
+            w[j] = T::narrow(before.into() + x.into() * c);
+            change.square += w[j].times(w[j]) - before.times(before);
+            change.absolute += w[j].into().abs() - before.into().abs();
+        });
+        self.norms = add(self.norms, stored(change));
+        self.told = self.norms;
+    }
+
+    #[inline]
+    fn take_into_average<R: Row<T>>(&mut self, x: R, update: f64) {
+        let number: f64 = T::narrow(self.t - self.config.average + 1.0).into();
+        let share = 1.0 / number;
+        let (before, c) = (self.share, -T::narrow(update).into() / self.scale);
+        let mean = &mut self.mean_w;
+        x.each(|j, x| mean[j] = T::narrow(mean[j].into() + before * x.into() * c));
+        if number > 1.0 {
+            self.of /= 1.0 - share;
+        }
+        self.share += share * self.of * self.scale;
+        self.mean_intercept += (self.intercept - self.mean_intercept) / (self.t - self.config.average + 1.0);
+    }
+
+    /// Each feature of the row pays the l1 that it owes, at most down to 0.
+    #[inline]
+    fn pay<R: Row<T>>(&mut self, x: R) {
+        let (scale, due) = (self.scale, self.due);
+        let (w, paid) = (&mut self.w, &mut self.paid);
+        let mut change = Norms::default();
+        x.each(|j, _| {
+            let (stored, already): (f64, f64) = (w[j].into(), paid[j].into());
+            let left = if scale * stored > 0.0 {
+                most(0.0, stored - (due + already) / scale)
+            } else if scale * stored < 0.0 {
+                least(0.0, stored + (due - already) / scale)
+            } else {
+                return;
+            };
+            let before = w[j];
+            w[j] = T::narrow(left);
+            paid[j] = T::narrow(already + scale * (w[j].into() - stored));
+            change.square += w[j].times(w[j]) - before.times(before);
+            change.absolute += w[j].into().abs() - stored.abs();
+        });
+        if !R::FULL {
+            change = Norms { square: change.square * scale * scale, absolute: change.absolute * scale };
+            self.norms = add(self.norms, change);
+        }
+    }
+
+    /// The coefficients, scale multiplied in.
+    fn coefs(&self) -> Vec<f64> {
+        self.w.iter().map(|&w| w.into() * self.scale).collect()
+    }
+
+    /// Where the run is.
+    fn iterate(&self) -> Iterate<T> {
+        let mut copy = Run { w: self.w.clone(), mean_w: self.mean_w.clone(), paid: Vec::new(), ..*self };
+        copy.multiply_out();
+        Iterate { w: copy.w, b: copy.intercept, mean_w: copy.mean_w, mean_b: copy.mean_intercept, t: copy.t }
+    }
+}
+
+fn add(a: Norms, b: Norms) -> Norms {
+    // what is left of a sum from which as much was taken away may be rounding below 0
+    Norms { square: most(0.0, a.square + b.square), absolute: most(0.0, a.absolute + b.absolute) }
+}
+
+/// t^power, at a fraction of the price where roots will do.
+#[inline]
+fn raised(t: f64, power: f64) -> f64 {
+    if power == 0.25 {
+        t.sqrt().sqrt()
+    } else if power == 0.5 {
+        t.sqrt()
+    } else {
+        t.powf(power)
+    }
+}
+
+/// The smaller; `b` only if it is, so that a NaN in it is left alone.
+fn least(a: f64, b: f64) -> f64 {
+    if b < a { b } else { a }
+}
+
+fn most(a: f64, b: f64) -> f64 {
+    if b > a { b } else { a }
+}
+
+fn stored_zeros<T: Number>(count: usize) -> Result<Vec<T>, Error> {
+    let mut values = Vec::new();
+    values
+        .try_reserve_exact(count)
+        .map_err(|_| Error::Memory { what: "the penalty", bytes: count * size_of::<T>() })?;
+    values.resize(count, T::default());
+    Ok(values)
+}
+
+impl<B: Table> Validation<'_, B> {
+    fn score(&self, w: &[B::Number], scale: f64, b: f64, watch: &mut Watch) -> Result<f64, Error> {
+        let s = |i: usize| self.weight.get(i).copied().unwrap_or(1.0);
+        let total: f64 = self.rows.iter().map(|&i| s(i)).sum();
+        let mean = self.rows.iter().map(|&i| s(i) * self.y[i]).sum::<f64>() / total;
+        let (mut hits, mut off, mut spread) = (0.0, 0.0, 0.0);
+        for &i in self.rows {
+            let row = self.table.row(i);
+            watch.tick(row.len() + 1)?;
+            let (raw, y) = (row.dot(w) * scale + b, self.y[i]);
+            hits += if (raw > 0.0) == (y > 0.0) { s(i) } else { 0.0 };
+            off += s(i) * (y - raw) * (y - raw);
+            spread += s(i) * (y - mean) * (y - mean);
+        }
+        Ok(match self.score {
+            Score::Accuracy => hits / total,
+            Score::R2 if self.rows.len() < 2 => f64::NAN,
+            Score::R2 if spread == 0.0 => f64::from(off == 0.0),
+            Score::R2 => 1.0 - off / spread,
+        })
+    }
+}
+
+/// Coefficients and an intercept.
+type Line<'a, T> = (&'a [T], f64);
+
+/// Whether a run went astray: the exact loss is looked at only where the running one is high.
+fn astray<B: Table>(
+    table: &B,
+    told: &Told,
+    config: &Config,
+    running: f64,
+    end: Line<B::Number>,
+    start: Option<Line<B::Number>>,
+    watch: &mut Watch,
+) -> Result<Option<Astray>, Error> {
+    let zero = mean_loss(table, told, config.loss, None, watch)?;
+    let floor = if config.margin { zero.max(1.0) } else { zero }; // a perceptron has no loss at zero
+    if running <= ASTRAY * floor {
+        return Ok(None);
+    }
+    let start = match start {
+        Some(_) => mean_loss(table, told, config.loss, start, watch)?,
+        None => zero,
+    };
+    let end = mean_loss(table, told, config.loss, Some(end), watch)?;
+    let calm = end <= ASTRAY * most(floor, start);
+    Ok((!calm).then_some(Astray { end, start, zero }))
+}
+
+/// The mean loss over the training rows, of these coefficients or of none.
+fn mean_loss<B: Table>(
+    table: &B,
+    told: &Told,
+    loss: &dyn Loss,
+    at: Option<Line<B::Number>>,
+    watch: &mut Watch,
+) -> Result<f64, Error> {
+    let (mut sum, mut rows) = (0.0, 0usize);
+    for (i, &y) in told.y.iter().enumerate() {
+        if told.held.get(i) == Some(&true) {
+            continue;
+        }
+        let raw = match at {
+            None => 0.0,
+            Some((w, b)) => {
+                let row = table.row(i);
+                watch.tick(row.len())?;
+                row.dot(w) + b
+            }
+        };
+        sum += loss.value(raw, y);
+        rows += 1;
+    }
+    Ok(sum / rows.max(1) as f64)
+}

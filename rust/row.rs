@@ -1,0 +1,366 @@
+//! Row: one row at a time, dense or sparse, and what a step does with it.
+//! Numbers are stored as the rows are; a product of two stored numbers is rounded as they are, and sums are f64.
+
+use crate::error::Error;
+use crate::kernels::{Element, prefetch};
+
+/// A number as rows and coefficients store it.
+pub trait Number: Element + Default {
+    /// A common scale of coefficients below this is multiplied out.
+    const SMALL: f64;
+
+    /// The nearest stored number.
+    fn narrow(value: f64) -> Self;
+
+    /// A product, rounded as stored numbers are.
+    fn times(self, other: Self) -> f64;
+}
+
+impl Number for f32 {
+    const SMALL: f64 = 1e-6;
+
+    #[inline]
+    fn narrow(value: f64) -> Self {
+        value as f32
+    }
+
+    #[inline]
+    fn times(self, other: Self) -> f64 {
+        f64::from(self * other)
+    }
+}
+
+impl Number for f64 {
+    const SMALL: f64 = 1e-9;
+
+    #[inline]
+    fn narrow(value: f64) -> Self {
+        value
+    }
+
+    #[inline]
+    fn times(self, other: Self) -> f64 {
+        self * other
+    }
+}
+
+/// Sums over coefficients, of squares and of magnitudes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Norms {
+    pub square: f64,
+    pub absolute: f64,
+}
+
+impl Norms {
+    /// Those of some coefficients.
+    pub fn of<T: Number>(w: &[T]) -> Self {
+        let mut norms = Norms::default();
+        w.iter().for_each(|&w| norms.count(w));
+        norms
+    }
+
+    #[inline]
+    fn count<T: Number>(&mut self, w: T) {
+        self.square += w.times(w);
+        self.absolute += w.into().abs();
+    }
+}
+
+/// The features that a row has, each with its value.
+pub trait Row<T: Number>: Copy {
+    /// Whether every feature is there, once and in order.
+    const FULL: bool;
+
+    /// How many there are.
+    fn len(self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each feature in turn.
+    fn each(self, f: impl FnMut(usize, T));
+
+    /// sum_j x_j w_j, one after the other
+    #[inline]
+    fn dot(self, w: &[T]) -> f64 {
+        let mut sum = 0.0;
+        self.each(|j, x| sum += w[j].times(x));
+        sum
+    }
+
+    /// |x|^2
+    #[inline]
+    fn square(self) -> f64 {
+        let mut sum = 0.0;
+        self.each(|_, x| sum += x.times(x));
+        sum
+    }
+
+    /// w += c x; returns the norms of what was touched.
+    #[inline]
+    fn add(self, w: &mut [T], c: f64) -> Norms {
+        let mut norms = Norms::default();
+        self.each(|j, x| {
+            w[j] = T::narrow(w[j].into() + x.into() * c);
+            norms.count(w[j]);
+        });
+        norms
+    }
+
+    /// The norms of what is touched.
+    #[inline]
+    fn norms(self, w: &[T]) -> Norms {
+        let mut norms = Norms::default();
+        self.each(|j, _| norms.count(w[j]));
+        norms
+    }
+}
+
+/// A row that has every feature.
+#[derive(Debug, Clone, Copy)]
+pub struct Full<'a, T>(pub &'a [T]);
+
+impl<T: Number> Row<T> for Full<'_, T> {
+    const FULL: bool = true;
+
+    #[inline]
+    fn len(self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn each(self, mut f: impl FnMut(usize, T)) {
+        self.0.iter().enumerate().for_each(|(j, &x)| f(j, x));
+    }
+
+    #[inline]
+    fn dot(self, w: &[T]) -> f64 {
+        let mut sum = 0.0;
+        self.0.iter().zip(w).for_each(|(&x, &w)| sum += w.times(x));
+        sum
+    }
+
+    #[inline]
+    fn add(self, w: &mut [T], c: f64) -> Norms {
+        let mut norms = Norms::default();
+        for (&x, w) in self.0.iter().zip(w) {
+            *w = T::narrow((*w).into() + x.into() * c);
+            norms.count(*w);
+        }
+        norms
+    }
+}
+
+/// A row that has some features, in any order; what is there twice counts twice.
+#[derive(Debug, Clone, Copy)]
+pub struct Few<'a, T, I> {
+    values: &'a [T],
+    at: &'a [I],
+}
+
+impl<T: Number, I: Index> Row<T> for Few<'_, T, I> {
+    const FULL: bool = false;
+
+    #[inline]
+    fn len(self) -> usize {
+        self.values.len()
+    }
+
+    #[inline]
+    fn each(self, mut f: impl FnMut(usize, T)) {
+        self.at.iter().zip(self.values).for_each(|(&j, &x)| f(j.place(), x));
+    }
+}
+
+/// A stored index.
+pub trait Index: Copy + Send + Sync {
+    /// As a place in memory; a negative one is beyond every array.
+    fn place(self) -> usize;
+}
+
+impl Index for i32 {
+    #[inline]
+    fn place(self) -> usize {
+        usize::try_from(self).unwrap_or(usize::MAX)
+    }
+}
+
+impl Index for i64 {
+    #[inline]
+    fn place(self) -> usize {
+        usize::try_from(self).unwrap_or(usize::MAX)
+    }
+}
+
+/// Rows to be had by number.
+pub trait Table: Sync {
+    type Number: Number;
+    type Row<'a>: Row<Self::Number>
+    where
+        Self: 'a;
+
+    /// How many rows there are.
+    fn n(&self) -> usize;
+
+    /// How many features a row can have.
+    fn d(&self) -> usize;
+
+    /// Row `i`.
+    fn row(&self, i: usize) -> Self::Row<'_>;
+
+    /// Asks for the memory of row `i` before it is needed.
+    fn soon(&self, i: usize);
+}
+
+/// Rows one after the other, each of d numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Grid<'a, T> {
+    values: &'a [T],
+    d: usize,
+}
+
+impl<'a, T: Number> Grid<'a, T> {
+    /// # Errors
+    /// If the values are no rows of `d` numbers.
+    pub fn new(values: &'a [T], d: usize) -> Result<Self, Error> {
+        if d == 0 || !values.len().is_multiple_of(d) {
+            return Err(Error::argument("X", format!("{} numbers", values.len()), format!("rows of {d} numbers")));
+        }
+        Ok(Grid { values, d })
+    }
+}
+
+impl<T: Number> Table for Grid<'_, T> {
+    type Number = T;
+    type Row<'a>
+        = Full<'a, T>
+    where
+        Self: 'a;
+
+    fn n(&self) -> usize {
+        self.values.len() / self.d
+    }
+
+    fn d(&self) -> usize {
+        self.d
+    }
+
+    #[inline]
+    fn row(&self, i: usize) -> Full<'_, T> {
+        Full(&self.values[i * self.d..][..self.d])
+    }
+
+    #[inline]
+    fn soon(&self, i: usize) {
+        prefetch(self.row(i).0);
+    }
+}
+
+/// Compressed sparse rows: row i has the features `indices[k]` with `data[k]`, k from `indptr[i]` to `indptr[i + 1]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Csr<'a, T, I> {
+    data: &'a [T],
+    indices: &'a [I],
+    indptr: &'a [I],
+    d: usize,
+}
+
+impl<'a, T: Number, I: Index> Csr<'a, T, I> {
+    /// # Errors
+    /// If `indptr` is empty, begins anywhere but at 0, falls, or ends beyond the data, or an index is not below `d`.
+    pub fn new(data: &'a [T], indices: &'a [I], indptr: &'a [I], d: usize) -> Result<Self, Error> {
+        let wrong = |what: String, accepted: &str| Err(Error::argument("X", what, accepted));
+        let stored = data.len().min(indices.len());
+        match indptr.first() {
+            Some(first) if first.place() == 0 => {}
+            _ => return wrong("one whose indptr doesn't".into(), "a CSR matrix whose indptr begins with 0"),
+        }
+        if let Some(i) = indptr.windows(2).position(|ends| ends[1].place() < ends[0].place()) {
+            return wrong(format!("one whose indptr falls after row {i}"), "a CSR matrix whose indptr never falls");
+        }
+        let end = indptr.last().map_or(0, |last| last.place());
+        if end > stored {
+            let accepted = format!("a CSR matrix whose indptr ends within its {stored} stored numbers");
+            return wrong("one whose indptr ends beyond".into(), &accepted);
+        }
+        if let Some(k) = indices[..end].iter().position(|j| j.place() >= d) {
+            let accepted = format!("a CSR matrix whose column indices are from 0 to {}", d.saturating_sub(1));
+            return wrong(format!("another one at stored number {k}"), &accepted);
+        }
+        Ok(Csr { data, indices, indptr, d })
+    }
+}
+
+impl<T: Number, I: Index> Table for Csr<'_, T, I> {
+    type Number = T;
+    type Row<'a>
+        = Few<'a, T, I>
+    where
+        Self: 'a;
+
+    fn n(&self) -> usize {
+        self.indptr.len() - 1
+    }
+
+    fn d(&self) -> usize {
+        self.d
+    }
+
+    #[inline]
+    fn row(&self, i: usize) -> Few<'_, T, I> {
+        let (from, to) = (self.indptr[i].place(), self.indptr[i + 1].place());
+        Few { values: &self.data[from..to], at: &self.indices[from..to] }
+    }
+
+    #[inline]
+    fn soon(&self, i: usize) {
+        let row = self.row(i);
+        prefetch(row.values);
+        prefetch(row.at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_csr_matrix_is_checked() {
+        let data = [1.0, 2.0, 3.0];
+        let told = |indices: &[i32], indptr: &[i32]| Csr::new(&data, indices, indptr, 4).err().map(|e| e.to_string());
+        assert_eq!(told(&[3, 0, 3], &[0, 1, 1, 3]), None);
+        assert_eq!(told(&[3, 0, 9], &[0, 1, 2]), None); // what no row has is not looked at
+        for (indices, indptr, what) in [
+            (&[3, 0, 4][..], &[0, 1, 3][..], "from 0 to 3, got another one at stored number 2"),
+            (&[3, 0, -1], &[0, 1, 3], "stored number 2"),
+            (&[3, 0, 1], &[0, 2, 1, 3], "falls after row 1"),
+            (&[3, 0, 1], &[0, 4], "within its 3 stored numbers"),
+            (&[3, 0], &[0, 3], "within its 2 stored numbers"),
+            (&[3, 0, 1], &[1, 3], "begins with 0"),
+            (&[3, 0, 1], &[], "begins with 0"),
+            (&[3, 0, 1], &[0, -1], "within its 3"),
+        ] {
+            let told = told(indices, indptr).unwrap_or_default();
+            assert!(told.contains(what), "{told}");
+        }
+    }
+
+    #[test]
+    fn sparse_rows_do_what_their_full_twins_do() {
+        let full = Full(&[0.0, 2.0, 0.0, -1.0][..]);
+        let (data, indices, indptr) = ([-1.0, 1.5, 0.5], [3i64, 1, 1], [0i64, 3]);
+        let csr = Csr::new(&data, &indices, &indptr, 4).unwrap();
+        let row = csr.row(0);
+        let w = [0.5, 1.0, -2.0, 4.0];
+        assert_eq!((row.dot(&w), row.len()), (full.dot(&w), 3));
+        let (mut a, mut b) = (w, w);
+        full.add(&mut a, 0.5);
+        row.add(&mut b, 0.5);
+        assert_eq!(a, b);
+        assert_eq!(Norms::of(&a), Norms { square: a.iter().map(|w| w * w).sum(), absolute: 8.0 });
+        assert_eq!((full.square(), Grid::new(&w, 2).unwrap().n()), (5.0, 2));
+        assert!(Grid::new(&w, 3).is_err());
+    }
+}
