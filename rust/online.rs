@@ -446,8 +446,9 @@ impl<'a, T: Number> Run<'a, T> {
     /// Makes the scale 1.
     fn multiply_out(&mut self) {
         if !self.mean_w.is_empty() {
+            let (share, part): (f64, T) = (T::narrow(self.share).into(), T::narrow(1.0 / self.of));
             for (mean, &w) in self.mean_w.iter_mut().zip(&self.w) {
-                *mean = T::narrow(T::narrow((*mean).into() + self.share * w.into()).into() * (1.0 / self.of));
+                *mean = T::narrow(part.times(T::narrow((*mean).into() + share * w.into())));
             }
             (self.share, self.of) = (0.0, 1.0);
         }

@@ -94,7 +94,7 @@ pub trait Row<T: Number>: Copy {
     #[inline]
     fn square(self) -> f64 {
         let mut sum = 0.0;
-        self.each(|_, x| sum += x.times(x));
+        self.each(|_, x| sum += x.into() * x.into());
         sum
     }
 

@@ -48,6 +48,17 @@ impl Schedule for Invscaling {
     }
 }
 
+/// lr / (1 + decay (k - 1))
+struct InverseTime {
+    decay: f64,
+}
+
+impl Schedule for InverseTime {
+    fn rate(&self, lr: f64, time: Time) -> f64 {
+        lr / (1.0 + self.decay * (time.k as f64 - 1.0))
+    }
+}
+
 /// lr gamma^(epochs // every)
 struct Step {
     every: f64,
@@ -96,6 +107,13 @@ pub const SCHEDULES: &[Part<dyn Schedule>] = &[
         formula: "lr / k^power at update k = 1, 2, ...",
         parameters: &[Parameter { name: "power", default: 0.5, range: Range::NON_NEGATIVE }],
         make: |p| Box::new(Invscaling { power: p[0] }),
+        facts: (),
+    },
+    Part {
+        name: "inverse_time",
+        formula: "lr / (1 + decay (k - 1)) at update k = 1, 2, ...",
+        parameters: &[Parameter { name: "decay", default: 0.01, range: Range::NON_NEGATIVE }],
+        make: |p| Box::new(InverseTime { decay: p[0] }),
         facts: (),
     },
     Part {

@@ -28,6 +28,7 @@ from fastgd.result import FitResult
 
 if TYPE_CHECKING:
     from fastgd import plot, reference
+    from fastgd.estimators import SGDClassifier, SGDRegressor
 
 __all__ = [
     "Check",
@@ -38,6 +39,8 @@ __all__ = [
     "FitResult",
     "History",
     "Path",
+    "SGDClassifier",
+    "SGDRegressor",
     "State",
     "Sweep",
     "__version__",
@@ -63,6 +66,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in ("plot", "reference"):  # imported where they are used: import fastgd needs NumPy and loads nothing else
         return importlib.import_module(f"fastgd.{name}")
+    if name in ("SGDClassifier", "SGDRegressor"):
+        try:
+            import sklearn  # noqa: F401
+        except ImportError as error:
+            raise ImportError(f"fastgd.{name} needs scikit-learn: pip install 'fastgd[sklearn]'") from error
+        return getattr(importlib.import_module("fastgd.estimators"), name)
     raise AttributeError(f"module 'fastgd' has no attribute {name!r}")
 
 

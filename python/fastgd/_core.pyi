@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from fastgd import _online
 from fastgd._door import Array, Rows
 from fastgd._request import Config, Observe, Problem, Progress, Solution
 from fastgd._standard import Frame
@@ -10,6 +11,7 @@ from fastgd._standard import Frame
 __all__ = [
     "__version__",
     "choose",
+    "descend_online",
     "finite",
     "gradient_descent",
     "kernel",
@@ -27,6 +29,14 @@ __version__: Final[str]
 release: Final[bool]
 
 def choose(family: str, name: str, given: dict[str, float]) -> tuple[str, dict[str, float]]: ...
+def descend_online(
+    X: _online.Table,
+    told: _online.Told,
+    validation: _online.Validation | None,
+    config: _online.Config,
+    start: _online.Start,
+    observe: Observe | None = None,
+) -> _online.Outcome: ...
 def finite(values: Rows) -> bool: ...
 def gradient_descent(
     gradient: Callable[[Array], Array], fun: Callable[[Array], float] | None, config: Any

@@ -49,6 +49,17 @@ class invscaling:
 
 @register
 @dataclass(frozen=True)
+class inverse_time:
+    """lr / (1 + decay (k - 1))"""
+
+    decay: float = 0.01
+
+    def rate(self, lr: float, k: int, finished: int, last: int) -> float:
+        return lr / (1 + self.decay * (k - 1))
+
+
+@register
+@dataclass(frozen=True)
 class exponential:
     """lr gamma^finished"""
 

@@ -1,0 +1,466 @@
+"""Estimators: SGDRegressor and SGDClassifier of scikit-learn, dropped in for, and what they lack.
+
+With the same parameters and `random_state` the coefficients are scikit-learn's, to rounding; docs/differences.md lists
+where they are not, and why. Importing this module imports scikit-learn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+
+from fastgd._estimator import CLASSIFICATION, REGRESSION, ByGradient, Output, require
+from fastgd._online import Epochs
+
+__all__ = ["Epochs", "SGDClassifier", "SGDRegressor"]
+
+#: random states draw seeds below
+_SEEDS = 2**31 - 1
+
+
+class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-learn has no types
+    """DOC"""
+
+    _names = REGRESSION
+    _aggressive = "epsilon_insensitive"
+    _accuracy = False
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        *,
+        penalty: str | None = "l2",
+        alpha: float = 1e-4,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        shuffle: bool = True,
+        verbose: int = 0,
+        epsilon: float = 0.1,
+        random_state: Any = None,
+        learning_rate: str = "invscaling",
+        eta0: float = 0.01,
+        power_t: float = 0.25,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        average: bool | int = False,
+        batch_size: int | None = 1,
+        optimizer: Any = "sgd",
+        standardize: bool = False,
+    ) -> None:
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.average = average
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.standardize = standardize
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        coef_init: Any = None,
+        intercept_init: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> SGDRegressor:
+        """Fit from the beginning, or with `warm_start` from where the last fit ended.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, d)
+            float32 and float64 in C order and CSR are read where they lie; float32 gives float32 coefficients.
+        y : array-like, shape (n,)
+        coef_init : array-like, shape (d,), optional
+            Where to begin.
+        intercept_init : array-like, shape (1,), optional
+        sample_weight : array-like, shape (n,), optional
+            Factors of each row's step, not all 0.
+        X_val, y_val : array-like, shapes (m, d) and (m,), optional
+            Rows whose R^2 says when to stop, as with `early_stopping`, which then splits nothing off: the best epoch
+            is returned.
+
+        Returns
+        -------
+        SGDRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, X or y won't do, or the coefficients leave the range of floats; the
+            estimator is then as it was.
+        TypeError
+            If X is sparse, but what is asked for needs dense rows.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If all of `max_iter` epochs were run with a `tol`.
+        fastgd.DivergenceWarning
+            If the run ended at ten times the loss of its start and of zero coefficients; says why, and what to do.
+        """
+        self._check_parameters()
+        with self._all_or_nothing():
+            start = self._begin(coef_init, intercept_init)
+            self.t_ = 1.0
+            return self._fit(X, y, sample_weight, start, (X_val, y_val))
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDRegressor:
+        """Go on for one epoch over these rows; `t_` goes on too.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, d)
+        y : array-like, shape (n,)
+        sample_weight : array-like, shape (n,), optional
+
+        Returns
+        -------
+        SGDRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As by `fit`; a batch that is refused changes nothing.
+        """
+        self._check_parameters()
+        if self.early_stopping:
+            raise ValueError("early_stopping must be False with partial_fit, which runs one epoch, got True")
+        with self._all_or_nothing():
+            self.t_ = getattr(self, "t_", 1.0)
+            return self._fit(X, y, sample_weight, None, None)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, start: Any, validation: Any) -> SGDRegressor:
+        partial = validation is None
+        X, y = self._read(X, y, first=not hasattr(self, "coef_"), numeric=True)
+        y = np.asarray(y, dtype=X.dtype).astype(np.float64)
+        weight = self._read_weights(sample_weight, X)
+        rows, y_val = self._read_validation(X, *(validation or (None, None)))
+        if y_val is not None:
+            y_val = np.asarray(y_val, dtype=X.dtype).astype(np.float64)
+        held = self._split(y, weight, ShuffleSplit) if rows is None else None
+        rng = check_random_state(self.random_state)
+        seed = int(rng.randint(0, _SEEDS))
+        rng.randint(1, _SEEDS)  # scikit-learn draws so often
+        output = Output(y, seed, held=held, y_val=y_val)
+        coef, intercept = self._descend(X, [output], weight, start=start, validation=rows, partial=partial)
+        self.coef_, self.intercept_ = coef[0], intercept
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """X w + b, shape (n,).
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, d)
+        """
+        return self._scores(X)[:, 0]
+
+
+def _has_probabilities(estimator: Any) -> bool:
+    if estimator.loss not in ("log_loss", "modified_huber"):
+        raise AttributeError(f"loss={estimator.loss!r} gives no probabilities; 'log_loss' and 'modified_huber' do")
+    return True
+
+
+class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit-learn has no types
+    """DOC"""
+
+    _names = CLASSIFICATION + REGRESSION
+    _aggressive = "hinge"
+    _accuracy = True
+
+    def __init__(
+        self,
+        loss: str = "hinge",
+        *,
+        penalty: str | None = "l2",
+        alpha: float = 1e-4,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        shuffle: bool = True,
+        verbose: int = 0,
+        epsilon: float = 0.1,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        learning_rate: str = "optimal",
+        eta0: float = 0.01,
+        power_t: float = 0.5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        average: bool | int = False,
+        batch_size: int | None = 1,
+        optimizer: Any = "sgd",
+        standardize: bool = False,
+    ) -> None:
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.average = average
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.standardize = standardize
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        kind = self.class_weight
+        held = kind is None or isinstance(kind, dict) or (isinstance(kind, str) and kind == "balanced")
+        require(held, "class_weight", kind, "'balanced', a dict of a weight for each class, or None")
+        jobs = self.n_jobs
+        held = jobs is None or (isinstance(jobs, (int, np.integer)) and not isinstance(jobs, bool) and jobs != 0)
+        require(held, "n_jobs", jobs, "an integer other than 0, or None")
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        coef_init: Any = None,
+        intercept_init: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> SGDClassifier:
+        """Fit from the beginning, or with `warm_start` from where the last fit ended.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, d)
+            float32 and float64 in C order and CSR are read where they lie; float32 gives float32 coefficients.
+        y : array-like, shape (n,)
+            Labels of two classes or more.
+        coef_init : array-like, shape (1, d) or (d,), with more than two classes (classes, d), optional
+            Where to begin.
+        intercept_init : array-like, shape (1,), with more than two classes (classes,), optional
+        sample_weight : array-like, shape (n,), optional
+            Factors of each row's step, not all 0; `class_weight` is multiplied with them.
+        X_val, y_val : array-like, shapes (m, d) and (m,), optional
+            Rows on which the share of right answers says when to stop, as with `early_stopping`, which then splits
+            nothing off: the best epoch is returned. With more than two classes each one's own side is what counts.
+
+        Returns
+        -------
+        SGDClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, X or y won't do, or the coefficients leave the range of floats; the
+            estimator is then as it was.
+        TypeError
+            If X is sparse, but what is asked for needs dense rows.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If all of `max_iter` epochs were run with a `tol`.
+        fastgd.DivergenceWarning
+            If the run ended at ten times the loss of its start and of zero coefficients; says why, and what to do.
+        """
+        self._check_parameters()
+        with self._all_or_nothing():
+            start = self._begin(coef_init, intercept_init)
+            vars(self).pop("classes_", None)
+            self.t_ = 1.0
+            return self._fit(X, y, sample_weight, start, (X_val, y_val), None)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SGDClassifier:
+        """Go on for one epoch over these rows; `t_` goes on too.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, d)
+        y : array-like, shape (n,)
+            Labels among `classes`, not necessarily all of them.
+        classes : array-like, optional
+            All labels that there will be; asked for by the first call.
+        sample_weight : array-like, shape (n,), optional
+
+        Returns
+        -------
+        SGDClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As by `fit`; a batch that is refused changes nothing.
+        """
+        self._check_parameters()
+        if self.early_stopping:
+            raise ValueError("early_stopping must be False with partial_fit, which runs one epoch, got True")
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight must be a dict or None with partial_fit, which does not see how often each class comes, "
+                "got 'balanced'; sklearn.utils.compute_class_weight makes a dict from a sample"
+            )
+        with self._all_or_nothing():
+            self.t_ = getattr(self, "t_", 1.0)
+            return self._fit(X, y, sample_weight, None, None, classes)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, start: Any, validation: Any, classes: Any) -> SGDClassifier:
+        partial = validation is None
+        X, y = self._read(X, y, first=not hasattr(self, "coef_"), numeric=False)
+        check_classification_targets(y)
+        self._take_classes(y, classes, partial=partial)
+        weight = self._read_weights(sample_weight, X)
+        rows, y_val = self._read_validation(X, *(validation or (None, None)))
+        if y_val is not None:
+            self._refuse_strangers(y_val, "y_val")
+        outputs = self._outputs(y, y_val, weight, own=rows is not None)
+        coef, intercept = self._descend(X, outputs, weight, start=start, validation=rows, partial=partial)
+        narrow = X.dtype == np.float32 and (len(outputs) > 1 or self.average)  # as scikit-learn stores them
+        self.coef_, self.intercept_ = coef, intercept.astype(np.float32) if narrow else intercept
+        return self
+
+    def _take_classes(self, y: Any, classes: Any, *, partial: bool) -> None:
+        if not partial:
+            self.classes_ = np.unique(y)
+        elif not hasattr(self, "classes_"):
+            if classes is None:
+                raise ValueError("classes must be given on the first call to partial_fit, got None")
+            self.classes_ = unique_labels(classes)
+        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+            raise ValueError(f"classes must be those of the first call to partial_fit, {self.classes_}, got {classes!r}")
+        if len(self.classes_) < 2:
+            raise ValueError(f"y must hold two classes or more, got one class, {self.classes_[0]!r}")
+        self._refuse_strangers(y, "y")
+
+    def _refuse_strangers(self, y: Any, name: str) -> None:
+        known = np.isin(y, self.classes_)
+        if not known.all():
+            at = int(np.argmin(known))
+            raise ValueError(f"{name} must hold labels of classes_, {self.classes_}, got {y[at]!r} in row {at}")
+
+    def _outputs(self, y: Any, y_val: Any, weight: Any, *, own: bool) -> list[Output]:
+        """One class against the other, or each against all others; seeds drawn as scikit-learn draws them."""
+        negative = 0.0 if self.loss == "log_loss" else -1.0
+        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+
+        def side(labels: Any, k: int) -> Any:
+            return None if labels is None else np.where(labels == self.classes_[k], 1.0, negative)
+
+        if len(self.classes_) == 2:
+            target = side(y, 1)
+            rng = check_random_state(self.random_state)
+            rng.randint(1, _SEEDS)
+            held = None if own else self._split(target, weight, StratifiedShuffleSplit)
+            pair = float(of_class[1]), float(of_class[0])
+            return [Output(target, int(rng.randint(_SEEDS)), pair, held, side(y_val, 1))]
+        held = None if own else self._split(y, weight, StratifiedShuffleSplit)
+        outputs = []
+        for k, drawn in enumerate(check_random_state(self.random_state).randint(_SEEDS, size=len(self.classes_))):
+            rng = check_random_state(drawn)
+            rng.randint(1, _SEEDS)
+            pair = float(of_class[k]), 1.0
+            outputs.append(Output(side(y, k), int(rng.randint(_SEEDS)), pair, held, side(y_val, k)))
+        return outputs
+
+    def decision_function(self, X: Any) -> Any:
+        """X w + b: (n,) for two classes, where > 0 is `classes_[1]`; else (n, classes), of which the largest counts.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, d)
+        """
+        scores = self._scores(X)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X: Any) -> Any:
+        """The label of each row, shape (n,).
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, d)
+        """
+        scores = self.decision_function(X)
+        return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Any:
+        """The probability of each class, shape (n, classes), in the order of `classes_`.
+
+        Of a score s, log_loss makes 1 / (1 + exp(-s)) and modified_huber (clip(s, -1, 1) + 1) / 2 (Zhang,
+        "Statistical Behavior and Consistency of Classification Methods based on Convex Risk Minimization", 2004). With
+        more than two classes, each against all others, they are divided by their sum (Zadrozny and Elkan, 2002), and
+        are alike where that is 0.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, d)
+        """
+        scores = np.asarray(self._scores(X), dtype=np.float64)
+        if self.loss == "log_loss":
+            e = np.exp(-np.abs(scores))
+            found = np.where(scores < 0, e, 1.0) / (1 + e)
+        else:
+            found = (np.clip(scores, -1, 1) + 1) / 2
+        if found.shape[1] == 1:
+            return np.hstack([1 - found, found])
+        total = found.sum(axis=1, keepdims=True)
+        return np.where(total > 0, found, 1.0) / np.where(total > 0, total, found.shape[1])
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> Any:
+        """The logarithm of `predict_proba`, shape (n, classes); -inf where that is 0.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, d)
+        """
+        if self.loss == "log_loss" and len(self.classes_) == 2:
+            scores = np.asarray(self._scores(X), dtype=np.float64)
+            signed = np.hstack([scores, -scores])  # -log(1 + exp(s)), without overflow
+            return -(np.maximum(signed, 0) + np.log1p(np.exp(-np.abs(signed))))
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
