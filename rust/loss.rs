@@ -210,7 +210,8 @@ impl Loss for SquaredTube {
     }
 }
 
-/// max(0, margin - y raw), y being -1 or 1. Margin 1: Cortes and Vapnik, 1995; margin 0: Rosenblatt, 1958.
+/// max(0, margin - y raw), y being -1 or 1. Margin 1: Cortes and Vapnik, 1995; margin 0 is the perceptron's, which is
+/// smallest with all coefficients 0: Rosenblatt, 1958.
 struct Hinge {
     margin: f64,
 }
@@ -382,16 +383,9 @@ pub const LOSSES: &[Part<dyn Loss, Facts>] = &[
     },
     Part {
         name: "hinge",
-        formula: "max(0, 1 - y raw), averaged over rows; y in {-1, 1}",
-        parameters: &[],
-        make: |_| Box::new(Hinge { margin: 1.0 }),
-        facts: Facts { targets: SIDES, ..KINKED },
-    },
-    Part {
-        name: "perceptron",
-        formula: "max(0, -y raw), averaged over rows; y in {-1, 1}",
-        parameters: &[],
-        make: |_| Box::new(Hinge { margin: 0.0 }),
+        formula: "max(0, margin - y raw), averaged over rows; y in {-1, 1}",
+        parameters: &[Parameter { name: "margin", default: 1.0, range: Range::NON_NEGATIVE }],
+        make: |p| Box::new(Hinge { margin: p[0] }),
         facts: Facts { targets: SIDES, ..KINKED },
     },
     Part {

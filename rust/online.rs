@@ -59,6 +59,8 @@ pub struct Config<'a> {
     /// Sparse rows as scikit-learn treats them: the intercept steps by a hundredth, and the objective that decides when
     /// to stop knows of the latest row's coefficients alone.
     pub as_scikit_learn: bool,
+    /// Runs that end so many times above zero and their start went astray.
+    pub astray: f64,
     /// Whether the observer wants to see every epoch's end.
     pub loud: bool,
 }
@@ -135,8 +137,6 @@ pub struct Outcome<T> {
     pub astray: Option<Astray>,
 }
 
-/// Runs that end so many times above zero and their start have diverged.
-const ASTRAY: f64 = 10.0;
 /// Slopes are cut to this size.
 const STEEPEST: f64 = 1e12;
 
@@ -615,7 +615,7 @@ fn astray<B: Table>(
 ) -> Result<Option<Astray>, Error> {
     let zero = mean_loss(table, told, config.loss, None, watch)?;
     let floor = if config.margin { zero.max(1.0) } else { zero }; // a perceptron has no loss at zero
-    if running <= ASTRAY * floor {
+    if running <= config.astray * floor {
         return Ok(None);
     }
     let start = match start {
@@ -623,7 +623,7 @@ fn astray<B: Table>(
         None => zero,
     };
     let end = mean_loss(table, told, config.loss, Some(end), watch)?;
-    let calm = end <= ASTRAY * most(floor, start);
+    let calm = end <= config.astray * most(floor, start);
     Ok((!calm).then_some(Astray { end, start, zero }))
 }
 

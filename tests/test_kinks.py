@@ -16,6 +16,10 @@ MORE = {"quantile": [{"q": 0.05}, {"q": 0.9}], "epsilon_insensitive": [{"epsilon
 LOSSES = [(name, parameters) for name in KINKED for parameters in [{}, *MORE.get(name, [])]]
 
 
+#: losses of a side: where the sides can all but be parted, their optimum is far off, at coefficients that grow and grow
+SIDES = [name for name in KINKED if isinstance(_core.losses()[name]["targets"], list)]
+
+
 def suited(loss, y):
     """Targets that the loss admits."""
     targets = _core.losses()[loss]["targets"]
@@ -85,6 +89,10 @@ def test_full_batch_ends_at_the_optimum(loss, problem):
     X, y = PROBLEMS[problem]
     y = suited(loss[0], y)
     best = optimum(X, y, loss)
+    if problem == "little noise" and loss[0] in SIDES:
+        with pytest.warns(fastgd.ConvergenceWarning, match="was not met"):
+            fastgd.fit(X, y, loss=loss)
+        return
     result = fastgd.fit(X, y, loss=loss)
     assert result.loss - best <= 1e-4 * best
     assert result.status == "converged"
@@ -163,7 +171,7 @@ def test_a_start_at_the_optimum_stays_there(loss):
 
 @pytest.mark.filterwarnings("ignore::fastgd.ConvergenceWarning")
 @pytest.mark.parametrize("batch_size", [None, 10])
-@pytest.mark.parametrize("loss", KINKED)
+@pytest.mark.parametrize("loss", [name for name in KINKED if name not in SIDES])
 def test_exact_data_come_out_or_it_is_said(loss, batch_size):
     exact = suited(loss, X @ [1.0, 2.0, 3.0, 4.0, 5.0] + 3)
     result = fastgd.fit(X, exact, loss=loss, batch_size=batch_size, rng=0)

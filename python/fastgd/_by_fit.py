@@ -72,6 +72,11 @@ def by_fit(
 def rate(estimator: Any, loss: tuple[str, dict[str, float]], seen: float) -> tuple[Any, Any]:
     """The rate after so many rows, and the schedule that goes on from there if `seen` is 0."""
     kind, eta0, power, size = estimator.learning_rate, estimator.eta0, estimator.power_t, estimator.batch_size
+    if estimator.loss == "perceptron":
+        raise ValueError(
+            f"loss must be another than 'perceptron' with {estimator._what_asks()}: it is smallest with all "
+            "coefficients 0, where this engine would stay; 'hinge' is alike, and has a minimum that is worth it"
+        )
     if kind not in _RATES:
         raise ValueError(
             f"learning_rate must be one of {', '.join(map(repr, _RATES))} with {estimator._what_asks()}, got {kind!r}, "

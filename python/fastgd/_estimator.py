@@ -11,9 +11,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
@@ -33,11 +34,14 @@ from fastgd.insight import blame
 #: what random states draw seeds below
 SEEDS = 2**31 - 1
 #: losses of scikit-learn's names, where fastgd has another
-_LOSSES = {"squared_error": "half_mse"}
+_LOSSES = {"squared_error": "half_mse", "perceptron": "hinge"}
 #: which of epsilon's meanings a loss has
 _EPSILON = {"huber": "delta", "epsilon_insensitive": "epsilon", "squared_epsilon_insensitive": "epsilon"}
 REGRESSION = ("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive")
 CLASSIFICATION = ("hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron")
+#: a run that ends so many times above the loss at zero and at its start is told of: where slopes know no bound it has
+#: diverged, else steps of features that are no size for the rate take long to come back
+_ASTRAY = {True: 10.0, False: 1000.0}
 _RATES = ("constant", "optimal", "invscaling", "adaptive", "pa1", "pa2", "auto")
 
 
@@ -62,10 +66,11 @@ def _is_flag(value: Any) -> bool:
 def stored(X: Any) -> Table:
     """Rows as the engine takes them; indices of both arrays of one kind."""
     if not sparse.issparse(X):
-        return np.require(X, requirements=["C", "A"])
+        rows: NDArray[Any] = np.require(X, requirements=["C", "A"])
+        return rows
     data, indices, indptr = X.data, X.indices, X.indptr
     kind = np.int32 if indices.dtype == indptr.dtype == np.int32 else np.int64
-    plain = ["C", "A"]
+    plain: tuple[Literal["C", "A"], ...] = ("C", "A")
     return (
         np.require(data, requirements=plain),
         np.require(indices, kind, plain),
@@ -95,8 +100,10 @@ class Came:
     n_iter: int
     history: Epochs | History
     #: the arguments of `Start` that go on from here
-    iterate: tuple[Array, float, Array, float] | None
-    outcome: Outcome | None
+    iterate: tuple[Array, float, Array, float] | None = None
+    outcome: Outcome | None = None
+    #: why a run of `fastgd.fit` diverged
+    diverged: str = ""
 
 
 class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
@@ -108,6 +115,8 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     _aggressive: ClassVar[str]
     #: whether scores are the share of right signs, else R^2
     _accuracy: ClassVar[bool]
+    coef_: Any
+    intercept_: Any
     #: sparse rows as scikit-learn treats them: for tests that compare with it
     _as_scikit_learn = False
 
@@ -140,7 +149,8 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         require(_is_number(share) and 0 < share < 1, "validation_fraction", share, "a number in (0, 1)")
         average = self.average
         require(_is_flag(average) or _is_integer(average, 1), "average", average, "True, False or an integer >= 1")
-        require(isinstance(self.verbose, numbers.Integral) and self.verbose >= 0, "verbose", self.verbose, "an int >= 0")
+        verbose = self.verbose
+        require(_is_flag(verbose) or _is_integer(verbose, 0), "verbose", verbose, "an integer >= 0")
         size = self.batch_size
         require(size is None or _is_integer(size, 1), "batch_size", size, "an integer >= 1 or None")
         if self.learning_rate == "optimal":
@@ -163,26 +173,28 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
 
     def _loss(self) -> tuple[str, dict[str, float]]:
         """The engine's loss with its parameters."""
-        parameter = _EPSILON.get(self.loss)
-        given = {parameter: float(self.epsilon)} if parameter else {}
-        if self.loss == "huber" and not self.epsilon:
+        name: str = self.loss
+        given = {_EPSILON[name]: float(self.epsilon)} if name in _EPSILON else {}
+        if name == "perceptron":
+            given = {"margin": 0.0}
+        if name == "huber" and not self.epsilon:
             raise ValueError("epsilon must be > 0 for loss='huber', got 0: nothing would be left of the loss")
-        return _core.choose("loss", _LOSSES.get(self.loss, self.loss), given)
+        return _core.choose("loss", _LOSSES.get(name, name), given)
 
     def _ratio(self) -> float:
         """The share of l1 in the penalty."""
-        return {"l1": 1.0, "elasticnet": self.l1_ratio}.get(self.penalty, 0.0)
+        return {"l1": 1.0, "elasticnet": float(self.l1_ratio or 0)}.get(str(self.penalty), 0.0)
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Whatever is raised inside leaves no trace on the estimator, nor on a generator that it was given."""
-        before, rng = dict(vars(self)), self.random_state
+        before, rng = dict(self.__dict__), self.random_state
         drawn = rng.get_state() if isinstance(rng, np.random.RandomState) else None
         try:
             yield
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             if drawn is not None:
                 rng.set_state(drawn)
             raise
@@ -231,6 +243,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             "tol": None if self.tol is None else float(self.tol),
             "patience": int(self.n_iter_no_change),
             "average": int(self.average),
+            "astray": _ASTRAY["squared" in self.loss],
             "as_scikit_learn": self._as_scikit_learn,
             "loud": bool(self.verbose),
         }
@@ -255,16 +268,23 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         one = delayed(self._one_by_fit if self._by_fit else self._one)
         table = X if self._by_fit else stored(X)
         other = None if validation is None else validation if self._by_fit else stored(validation)
-        found = Parallel(n_jobs=jobs if len(outputs) > 1 else None, require="sharedmem")(
-            one(table, output, weight, other, begin, partial) for output, begin in zip(outputs, starts, strict=True)
-        )
+        with warnings.catch_warnings():
+            if self._by_fit:  # told below, in the words of the estimator
+                warnings.simplefilter("ignore", DivergenceWarning)
+            found = Parallel(n_jobs=jobs if len(outputs) > 1 else None, require="sharedmem")(
+                one(table, output, weight, other, begin, partial) for output, begin in zip(outputs, starts, strict=True)
+            )
         self.n_iter_ = max(came.n_iter for came in found)
         self.t_ = getattr(self, "t_", 1.0) + self.n_iter_ * n
         self.history_ = found[0].history if len(found) == 1 else [came.history for came in found]
         self._iterate = [came.iterate for came in found] if self.average and not self._by_fit else None
-        astray = [came.outcome for came in found if came.outcome is not None and came.outcome["astray"] is not None]
-        if astray:
-            warnings.warn(self._what_went_wrong(astray[0], X), DivergenceWarning, stacklevel=4)
+        for came in found:
+            if came.outcome is not None and came.outcome["astray"] is not None:
+                warnings.warn(self._what_went_wrong(came.outcome, X), DivergenceWarning, stacklevel=4)
+                break
+            if came.diverged:
+                warnings.warn(came.diverged.replace("lr=", "eta0="), DivergenceWarning, stacklevel=4)
+                break
         if not partial and self.tol is not None and self.n_iter_ == self.max_iter:
             warnings.warn(
                 f"all of max_iter={self.max_iter} epochs were run, and tol={self.tol:g} was not met: raise max_iter",
@@ -302,11 +322,9 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         if outcome["averaged"]:
             coef, intercept = outcome["mean_coef"], outcome["mean_intercept"]
         iterate = outcome["coef"], outcome["intercept"], outcome["mean_coef"], outcome["mean_intercept"]
-        return Came(coef, intercept, outcome["n_iter"], Epochs.of(outcome, n), iterate, outcome)
+        return Came(coef, intercept, outcome["n_iter"], Epochs.of(outcome, n), iterate=iterate, outcome=outcome)
 
-    def _one_by_fit(
-        self, X: Any, output: Output, weight: Any, validation: Any, start: Start, partial: bool
-    ) -> Came:
+    def _one_by_fit(self, X: Any, output: Output, weight: Any, validation: Any, start: Start, partial: bool) -> Came:
         """One output's run by `fastgd.fit`."""
         y, against = output.y, None
         pair = np.where(y > 0, *output.class_weight)
@@ -320,14 +338,16 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         seen = self.t_ - 1 if partial else None
         init = start.coef, start.intercept
         found = by_fit(self, X, y, weight, init=init, validation=against, seed=output.seed, seen=seen)
-        return Came(found.coef, float(found.intercept), found.n_epochs, found.history, None, None)
+        diverged = found.message if found.status == "diverged" else ""
+        return Came(found.coef, float(found.intercept), found.n_epochs, found.history, diverged=diverged)
 
     def _starts(self, outputs: int, d: int, dtype: Any, start: tuple[Any, Any] | None) -> list[Start]:
         """Where each output's run begins: as given, else where the estimator is, else at zero."""
         t = getattr(self, "t_", 1.0)
-        if start is None and self.average and vars(self).get("_iterate"):
-            return [Start(*iterate, t=t) for iterate in self._iterate]
-        coef, intercept = start or (vars(self).get("coef_"), vars(self).get("intercept_"))
+        kept = self.__dict__.get("_iterate") if start is None and self.average else None
+        if kept:
+            return [Start(coef, b, mean, mean_b, t) for coef, b, mean, mean_b in kept]
+        coef, intercept = start or (self.__dict__.get("coef_"), self.__dict__.get("intercept_"))
         one = outputs == 1
         coef = _vector(coef, [(outputs, d), *([(d,)] if one else [])], dtype, "coef_init").reshape(outputs, d)
         intercept = _vector(intercept, [(outputs,), *([()] if one else [])], dtype, "intercept_init").reshape(outputs)
@@ -342,7 +362,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             self.intercept_ if warm and intercept_init is None else intercept_init,
         )
         for name in ("coef_", "intercept_", "t_", "_iterate"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         return start
 
     def _split(self, y: Any, weight: Any, splitter: Any) -> Any:
@@ -372,7 +392,9 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             rows = rows.toarray() if sparse.issparse(rows) else type(X)(rows)
         y_val = column_or_1d(y_val, warn=True)
         if len(y_val) != rows.shape[0]:
-            raise ValueError(f"y_val must have one entry for each of the {rows.shape[0]} rows of X_val, got {len(y_val)}")
+            raise ValueError(
+                f"y_val must have one entry for each of the {rows.shape[0]} rows of X_val, got {len(y_val)}"
+            )
         return rows, y_val
 
     def _what_went_wrong(self, outcome: Outcome, X: Any) -> str:
@@ -405,7 +427,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         """X w + b, (n, outputs)."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
-        coef = self.coef_ if self.coef_.ndim == 2 else self.coef_.reshape(1, -1)
+        coef: Any = self.coef_ if self.coef_.ndim == 2 else self.coef_.reshape(1, -1)
         raw = X @ coef.T
         return (raw.toarray() if sparse.issparse(raw) else np.asarray(raw)) + self.intercept_
 
@@ -445,4 +467,3 @@ def _tell(epoch: int, step: int, loss: float, coef: Any, intercept: Any, lr: flo
     length = float(np.linalg.norm(coef))
     print(f"epoch {epoch}: loss {loss:.6g}, rate {lr:.3g}, |coef| {length:.6g}, intercept {intercept[0]:.6g}")
     return False
-

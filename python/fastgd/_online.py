@@ -72,6 +72,8 @@ class Config:
     average: int
     #: of rows with y > 0, and of the others
     class_weight: tuple[float, float]
+    #: a run that ends so many times above the loss at zero and at its start went astray
+    astray: float
     #: sparse rows with scikit-learn's intercept at a hundredth: to compare with it
     as_scikit_learn: bool
     #: show every epoch's end to the observer

@@ -310,7 +310,7 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         self._check_parameters()
         with self._all_or_nothing():
             start = self._begin(coef_init, intercept_init)
-            vars(self).pop("classes_", None)
+            self.__dict__.pop("classes_", None)
             self.t_ = 1.0
             return self._fit(X, y, sample_weight, start, (X_val, y_val), None)
 
@@ -371,7 +371,9 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
                 raise ValueError("classes must be given on the first call to partial_fit, got None")
             self.classes_ = unique_labels(classes)
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
-            raise ValueError(f"classes must be those of the first call to partial_fit, {self.classes_}, got {classes!r}")
+            raise ValueError(
+                f"classes must be those of the first call to partial_fit, {self.classes_}, got {classes!r}"
+            )
         if len(self.classes_) < 2:
             raise ValueError(f"y must hold two classes or more, got one class, {self.classes_[0]!r}")
         self._refuse_strangers(y, "y")
@@ -440,15 +442,18 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         X : array-like or sparse matrix, shape (n, d)
         """
         scores = np.asarray(self._scores(X), dtype=np.float64)
-        if self.loss == "log_loss":
-            e = np.exp(-np.abs(scores))
-            found = np.where(scores < 0, e, 1.0) / (1 + e)
-        else:
-            found = (np.clip(scores, -1, 1) + 1) / 2
-        if found.shape[1] == 1:
-            return np.hstack([1 - found, found])
+        if scores.shape[1] == 1:
+            return self._chances(np.hstack([-scores, scores]))
+        found = self._chances(scores)
         total = found.sum(axis=1, keepdims=True)
         return np.where(total > 0, found, 1.0) / np.where(total > 0, total, found.shape[1])
+
+    def _chances(self, scores: Any) -> Any:
+        """The probability that each score, taken alone, stands for."""
+        if self.loss == "modified_huber":
+            return (np.clip(scores, -1, 1) + 1) / 2
+        e = np.exp(-np.abs(scores))
+        return np.where(scores < 0, e, 1.0) / (1 + e)
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Any:
@@ -458,8 +463,8 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         ----------
         X : array-like or sparse matrix, shape (n, d)
         """
-        if self.loss == "log_loss" and len(self.classes_) == 2:
-            scores = np.asarray(self._scores(X), dtype=np.float64)
+        scores = np.asarray(self._scores(X), dtype=np.float64)
+        if self.loss == "log_loss" and scores.shape[1] == 1:
             signed = np.hstack([scores, -scores])  # -log(1 + exp(s)), without overflow
             return -(np.maximum(signed, 0) + np.log1p(np.exp(-np.abs(signed))))
         with np.errstate(divide="ignore"):

@@ -158,6 +158,7 @@ fn asked<'a>(config: &Bound<PyAny>, loss: &'a dyn Loss) -> PyResult<Config<'a>> 
         seed: config.getattr("seed")?.extract()?,
         average: config.getattr("average")?.extract()?,
         class_weight: config.getattr("class_weight")?.extract()?,
+        astray: config.getattr("astray")?.extract()?,
         as_scikit_learn: config.getattr("as_scikit_learn")?.extract()?,
         loud: config.getattr("loud")?.extract()?,
     })

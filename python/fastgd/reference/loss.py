@@ -141,7 +141,7 @@ class squared_epsilon_insensitive:
 
     def gradient(self, raw: Array, y: Array) -> Array:
         r = raw - y
-        return 2 * np.sign(r) * np.maximum(np.abs(r) - self.epsilon, 0)
+        return 2 * (r - np.clip(r, -self.epsilon, self.epsilon))
 
 
 @register
@@ -156,35 +156,24 @@ class log_loss:
 
     def gradient(self, raw: Array, y: Array) -> Array:
         e = np.exp(-np.abs(raw))  # never overflows, and nothing cancels where raw agrees with y
-        return ((1 - y) * np.where(raw < 0, e, 1) - y * np.where(raw < 0, 1, e)) / (1 + e)
+        at_0, at_1 = np.where(raw < 0, e, 1), np.where(raw < 0, 1, e)
+        slope: Array = ((1 - y) * at_0 - y * at_1) / (1 + e)
+        return slope
 
 
 @register
 @dataclass(frozen=True)
 class hinge:
-    """max(0, 1 - y raw), averaged over rows; y in {-1, 1}"""
+    """max(0, margin - y raw), averaged over rows; y in {-1, 1}"""
 
+    margin: float = 1.0
     reduction = "mean"
 
     def value(self, raw: Array, y: Array) -> Array:
-        return np.maximum(1 - y * raw, 0)
+        return np.maximum(self.margin - y * raw, 0)
 
     def gradient(self, raw: Array, y: Array) -> Array:
-        return -y * (y * raw <= 1)
-
-
-@register
-@dataclass(frozen=True)
-class perceptron:
-    """max(0, -y raw), averaged over rows; y in {-1, 1}"""
-
-    reduction = "mean"
-
-    def value(self, raw: Array, y: Array) -> Array:
-        return np.maximum(-y * raw, 0)
-
-    def gradient(self, raw: Array, y: Array) -> Array:
-        return -y * (y * raw <= 0)
+        return -y * (y * raw <= self.margin)
 
 
 @register
@@ -214,4 +203,5 @@ class modified_huber:
 
     def gradient(self, raw: Array, y: Array) -> Array:
         z = y * raw
-        return y * np.where(z < -1, -4, -2 * np.maximum(1 - z, 0))
+        slope: Array = np.where(z < -1, -4, -2 * np.maximum(1 - z, 0))
+        return y * slope
