@@ -6,6 +6,7 @@
 //! as many operations as it has features. Sums go in order, so that coefficients equal scikit-learn's to rounding.
 
 use crate::error::Error;
+use crate::kernels::prefetch;
 use crate::loss::Loss;
 use crate::observe::{Observe, State, Watch};
 use crate::row::{Norms, Number, Row, Table};
@@ -279,18 +280,27 @@ impl Stop {
 
 /// Marsaglia's xorshift with 32 bits (2003), of which the lower 31 are used, and Fisher-Yates from the front.
 fn shuffle(seed: u32, order: &mut [usize]) {
+    const AHEAD: usize = 32; // partners are drawn, and asked for, before they are needed
     let mut x = if seed == 0 { 1 } else { seed };
     let n = order.len();
-    for i in 0..n.saturating_sub(1) {
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        let (drawn, left) = (x & 0x7fff_ffff, n - i);
-        let step = match u32::try_from(left) {
-            Ok(left) => (drawn % left) as usize, // half the price of a 64-bit remainder
-            Err(_) => drawn as usize % left,
-        };
-        order.swap(i, i + step);
+    let mut partners = [0; AHEAD];
+    for first in (0..n.saturating_sub(1)).step_by(AHEAD) {
+        let swaps = first..(first + AHEAD).min(n - 1);
+        for (i, partner) in swaps.clone().zip(&mut partners) {
+            x ^= x << 13;
+            x ^= x >> 17;
+            x ^= x << 5;
+            let (drawn, left) = (x & 0x7fff_ffff, n - i);
+            let step = match u32::try_from(left) {
+                Ok(left) => (drawn % left) as usize, // half the price of a 64-bit remainder
+                Err(_) => drawn as usize % left,
+            };
+            *partner = i + step;
+            prefetch(&order[i + step..=i + step]);
+        }
+        for (i, &partner) in swaps.zip(&partners) {
+            order.swap(i, partner);
+        }
     }
 }
 
@@ -355,13 +365,14 @@ impl<'a, T: Number> Run<'a, T> {
         order: &[usize],
         watch: &mut Watch,
     ) -> Result<f64, Error> {
-        const AHEAD: usize = 12;
+        const AHEAD: usize = 24;
         let Norms { square, absolute } = Norms::of(&self.w); // what is kept up row by row gathers rounding
         self.norms = Norms { square: square * self.scale * self.scale, absolute: absolute * self.scale };
         let mut sum = 0.0;
         for (k, &i) in order.iter().enumerate() {
             if let Some(&soon) = order.get(k + AHEAD) {
                 table.soon(soon);
+                prefetch(&told.y[soon..=soon]);
             }
             if told.held.get(i) == Some(&true) {
                 continue;

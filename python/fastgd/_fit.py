@@ -97,8 +97,9 @@ def fit(
         1 / ((1 + 1/B) L + tr/B) in batches of B, 1 / (tr + 2 L) for implicit steps; momentum and nesterov 1 - beta
         times that; adagrad and rmsprop 0.01, adam 0.001. If the objective grows all the same, the rate is halved and
         the run begun again, as the message then says.
-        Losses with kinks (absolute, quantile, epsilon_insensitive, hinge) have no curvature, but over many rows bend by about
-        1/s, s being the mean absolute residual: L and tr are taken at 1/s with the s of the start, in batches at 2/s.
+        Losses with kinks (absolute, quantile, epsilon_insensitive, hinge) have no curvature, but over many rows bend by
+        about 1/s, s being the mean absolute residual: L and tr are taken at 1/s with the s of the start, in batches at
+        2/s.
         As the run goes on, the rate is halved whenever the loss has halved, and whenever it stalls: full batch when in
         30 epochs it has not fallen by `tol |best|`, where it then starts afresh, and from the best state if the loss
         grew; in batches when an epoch gains less than 0.3%. The best state is returned, in batches the average. So the
