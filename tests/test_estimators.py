@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +233,13 @@ def test_scikit_learns_own_checks(estimator, check):
 
 
 # ---- where scikit-learn is wrong; docs/differences.md names these tests
+
+
+def test_the_page_of_differences_names_tests_that_there_are():
+    page = (Path(__file__).parent.parent / "docs" / "differences.md").read_text()
+    named = re.findall(r"`(test_\w+)`", page)
+    assert len(named) > 15
+    assert not [name for name in named if name not in globals()]
 
 
 def held_out(estimator, X, y):

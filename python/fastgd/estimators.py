@@ -25,7 +25,99 @@ _SEEDS = 2**31 - 1
 
 
 class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-learn has no types
-    """DOC"""
+    """Linear regression by stochastic gradient descent: scikit-learn's SGDRegressor, dropped in for.
+
+    Minimises the mean loss of X w + b, row by row, plus the penalty. The same parameters and `random_state` give
+    scikit-learn's coefficients; batches, other rules, an automatic rate and validation rows are new.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"}, default "squared_error"
+        "squared_error" is (raw - y)^2 / 2.
+    penalty : {"l2", "l1", "elasticnet", None}, default "l2"
+        alpha ((1 - r) |w|^2 / 2 + r |w|_1), r being 0, 1 or `l1_ratio`; the intercept is never penalised. l1 is the
+        cumulative penalty of Tsuruoka et al. (2009): each row's features pay what they owe.
+    alpha : float, default 0.0001
+    l1_ratio : float or None, default 0.15
+        In [0, 1], for "elasticnet".
+    fit_intercept : bool, default True
+    max_iter : int, default 1000
+        Epochs, at most; `partial_fit` runs one.
+    tol : float or None, default 1e-3
+        Stop when for `n_iter_no_change` epochs the mean running objective has not fallen below best - tol, or with
+        validation rows the score has not risen above best + tol: in the units of the loss, so that the unit of y
+        decides. None runs all epochs. The engine of `fastgd.fit` has its own, relative rule.
+    shuffle : bool, default True
+        A fresh order each epoch, of scikit-learn's generator.
+    verbose : int, default 0
+        From 1 on a line is printed each epoch.
+    epsilon : float, default 0.1
+        Of huber, epsilon_insensitive and squared_epsilon_insensitive.
+    random_state : int, RandomState or None, default None
+    learning_rate : str, default "invscaling"
+        At row t: "constant" eta0; "invscaling" eta0 / t^power_t; "optimal" 1 / (alpha (t0 + t - 1)), Bottou's t0;
+        "adaptive" eta0, divided by 5 instead of stopping; "pa1", "pa2" passive-aggressive (Crammer et al., 2006), for
+        loss "epsilon_insensitive". "auto" needs no eta0: the rate comes from the curvature of the standardised
+        problem, and the rules of `fastgd.fit` hold, average and tolerance included.
+    eta0 : float, default 0.01
+    power_t : float, default 0.25
+    early_stopping : bool, default False
+        Keep `validation_fraction` of the rows back, stop by the score on them, and return the best epoch.
+    validation_fraction : float, default 0.1
+    n_iter_no_change : int, default 5
+    warm_start : bool, default False
+        Let `fit` begin where the last one ended.
+    average : bool or int, default False
+        Return the mean of the iterates from row 1, or from that row on.
+    batch_size : int or None, default 1
+        Rows a step; None all. The step is the mean over them.
+    optimizer : str or (str, dict), default "sgd"
+        A name of `fastgd.optimizers()`.
+    standardize : bool, default False
+        Iterate on centred and scaled features; the objective, and what is reported, stay in the units of X.
+        learning_rate="auto" does so by itself.
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (d,)
+        float32 where X is.
+    intercept_ : ndarray, shape (1,)
+    n_iter_ : int
+        Epochs run.
+    t_ : float
+        1 + rows seen, those kept back included.
+    history_ : Epochs or History
+        What the epochs of the last call came to; of `fastgd.fit` where that did the work.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, shape (d,)
+        Where X was a table whose columns have names.
+
+    See Also
+    --------
+    fastgd.fit : The function behind it, with everything that can be chosen.
+
+    Notes
+    -----
+    With a `batch_size` other than 1, another `optimizer`, learning_rate="auto" or `standardize` the work is done by
+    `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be dense, weights count by their
+    share of the mean weight, rates fall by updates, and each `partial_fit` keeps the rate of its first update and
+    begins rules that remember anew. Otherwise all is as in scikit-learn 1.9, coefficients to rounding, but for what
+    docs/differences.md lists. Another thread must not write to X meanwhile.
+
+    Examples
+    --------
+    >>> import fastgd
+    >>> X, y = fastgd.datasets.make_linear(n=1000, coef=(2.0, -3.4), intercept=4.2, rng=0)
+    >>> model = fastgd.SGDRegressor(random_state=0).fit(X, y)
+    >>> model.coef_.round(1)
+    array([ 2. , -3.4])
+    >>> model.history_
+    Epochs: ... epochs, loss ... to ...
+      columns: epoch, step, loss, lr, seconds
+    >>> model = fastgd.SGDRegressor(learning_rate="auto", batch_size=32, random_state=0)
+    >>> bool(model.fit(1000 * X, y).score(1000 * X, y) > 0.99)
+    True
+    """
 
     _names = REGRESSION
     _aggressive = "epsilon_insensitive"
@@ -192,7 +284,104 @@ def _has_probabilities(estimator: Any) -> bool:
 
 
 class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit-learn has no types
-    """DOC"""
+    """Linear classification by stochastic gradient descent: scikit-learn's SGDClassifier, dropped in for.
+
+    Minimises the mean loss of X w + b, row by row, plus the penalty; with more than two classes each against all
+    others. The same parameters and `random_state` give scikit-learn's coefficients; batches, other rules, an automatic
+    rate and validation rows are new.
+
+    Parameters
+    ----------
+    loss : str, default "hinge"
+        "hinge" (a linear support vector machine), "squared_hinge", "perceptron", "log_loss" (logistic regression) or
+        "modified_huber", or one of SGDRegressor's, on targets -1 and 1.
+    penalty : {"l2", "l1", "elasticnet", None}, default "l2"
+        alpha ((1 - r) |w|^2 / 2 + r |w|_1), r being 0, 1 or `l1_ratio`; the intercept is never penalised. l1 is the
+        cumulative penalty of Tsuruoka et al. (2009): each row's features pay what they owe.
+    alpha : float, default 0.0001
+    l1_ratio : float or None, default 0.15
+        In [0, 1], for "elasticnet".
+    fit_intercept : bool, default True
+    max_iter : int, default 1000
+        Epochs, at most; `partial_fit` runs one.
+    tol : float or None, default 1e-3
+        Stop when for `n_iter_no_change` epochs the mean running objective has not fallen below best - tol, or with
+        validation rows the score has not risen above best + tol: in the units of the loss, so that the unit of y
+        decides. None runs all epochs. The engine of `fastgd.fit` has its own, relative rule.
+    shuffle : bool, default True
+        A fresh order each epoch, of scikit-learn's generator.
+    verbose : int, default 0
+        From 1 on a line is printed each epoch.
+    epsilon : float, default 0.1
+        Of huber, epsilon_insensitive and squared_epsilon_insensitive.
+    n_jobs : int or None, default None
+        Threads, at most one a class, where there are more than two.
+    random_state : int, RandomState or None, default None
+    learning_rate : str, default "optimal"
+        At row t: "constant" eta0; "invscaling" eta0 / t^power_t; "optimal" 1 / (alpha (t0 + t - 1)), Bottou's t0;
+        "adaptive" eta0, divided by 5 instead of stopping; "pa1", "pa2" passive-aggressive (Crammer et al., 2006), for
+        loss "hinge". "auto" needs no eta0: the rate comes from the curvature of the standardised
+        problem, and the rules of `fastgd.fit` hold, average and tolerance included.
+    eta0 : float, default 0.01
+    power_t : float, default 0.5
+    early_stopping : bool, default False
+        Keep `validation_fraction` of the rows back, stop by the score on them, and return the best epoch.
+    validation_fraction : float, default 0.1
+    n_iter_no_change : int, default 5
+    class_weight : "balanced", dict or None, default None
+        Factors of each class's steps; "balanced" n / (classes x rows of the class).
+    warm_start : bool, default False
+        Let `fit` begin where the last one ended.
+    average : bool or int, default False
+        Return the mean of the iterates from row 1, or from that row on.
+    batch_size : int or None, default 1
+        Rows a step; None all. The step is the mean over them.
+    optimizer : str or (str, dict), default "sgd"
+        A name of `fastgd.optimizers()`.
+    standardize : bool, default False
+        Iterate on centred and scaled features; the objective, and what is reported, stay in the units of X.
+        learning_rate="auto" does so by itself.
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (1, d), with more than two classes (classes, d)
+        float32 where X is.
+    intercept_ : ndarray, shape (1,) or (classes,)
+    classes_ : ndarray, shape (classes,)
+    n_iter_ : int
+        Epochs run, of several classes the most.
+    t_ : float
+        1 + rows seen, those kept back included.
+    history_ : Epochs or History, or with more than two classes a list of them
+        What the epochs of the last call came to; of `fastgd.fit` where that did the work.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, shape (d,)
+        Where X was a table whose columns have names.
+
+    See Also
+    --------
+    fastgd.fit : The function behind it, with everything that can be chosen.
+
+    Notes
+    -----
+    With a `batch_size` other than 1, another `optimizer`, learning_rate="auto" or `standardize` the work is done by
+    `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be dense, weights count by their
+    share of the mean weight, rates fall by updates, and each `partial_fit` keeps the rate of its first update and
+    begins rules that remember anew. Otherwise all is as in scikit-learn 1.9, coefficients to rounding, but for what
+    docs/differences.md lists. Another thread must not write to X meanwhile.
+
+    Examples
+    --------
+    >>> import fastgd
+    >>> X, _ = fastgd.datasets.make_linear(n=500, rng=0)
+    >>> side = X @ [1.0, -2.0] > 0.3
+    >>> model = fastgd.SGDClassifier(loss="log_loss", random_state=0).fit(X, side)
+    >>> bool(model.score(X, side) > 0.95)
+    True
+    >>> model.predict_proba([[3.0, 0.0], [0.0, 3.0]]).round(2)
+    array([[0., 1.],
+           [1., 0.]])
+    """
 
     _names = CLASSIFICATION + REGRESSION
     _aggressive = "hinge"
