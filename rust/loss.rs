@@ -269,6 +269,19 @@ impl Loss for Logistic {
     }
 }
 
+/// exp(raw) - y raw: the negative log-likelihood of counts y with mean exp(raw), up to what does not depend on it.
+struct Poisson;
+
+impl Loss for Poisson {
+    fn value(&self, raw: f64, y: f64) -> f64 {
+        raw.exp() - y * raw
+    }
+
+    fn gradient(&self, raw: f64, y: f64) -> f64 {
+        raw.exp() - y
+    }
+}
+
 /// True of the losses with kinks.
 const KINKED: Facts =
     Facts { curvature: None, smooth: false, squared: false, targets: Targets::Real, reduction: Reduction::Mean };
@@ -401,6 +414,19 @@ pub const LOSSES: &[Part<dyn Loss, Facts>] = &[
         parameters: &[],
         make: |_| Box::new(ModifiedHuber),
         facts: BENT_SIDES,
+    },
+    Part {
+        name: "poisson",
+        formula: "exp(raw) - y raw, averaged over rows; y >= 0",
+        parameters: &[],
+        make: |_| Box::new(Poisson),
+        facts: Facts {
+            curvature: None,
+            smooth: true,
+            squared: false,
+            targets: Targets::NonNegative,
+            reduction: Reduction::Mean,
+        },
     },
 ];
 

@@ -31,7 +31,8 @@ def make_problem(loss: str, n: int = 60, d: int = 3, outputs: int | None = None,
 def small_rate(loss: str, n: int) -> float:
     """A rate at which every loss of the table is far from diverging on `make_problem`."""
     facts = _core.losses()[loss]
-    return 0.05 / (facts["curvature"] or 1.0) / (n if facts["reduction"] == "sum" else 1)
+    curvature = facts["curvature"] or (5.0 if facts["smooth"] else 1.0)  # without a bound, about the largest target
+    return 0.05 / curvature / (n if facts["reduction"] == "sum" else 1)
 
 
 def fitting(optimizer: str, batch_size: int | None) -> bool:

@@ -10,7 +10,7 @@ import fastgd
 from conftest import make_problem
 from fastgd import _core, reference
 
-KINKED = [name for name, row in _core.losses().items() if row["curvature"] is None]
+KINKED = [name for name, row in _core.losses().items() if not row["smooth"]]
 #: settings that are worth a look, for losses that have them
 MORE = {"quantile": [{"q": 0.05}, {"q": 0.9}], "epsilon_insensitive": [{"epsilon": 0.01}, {"epsilon": 1.0}]}
 LOSSES = [(name, parameters) for name in KINKED for parameters in [{}, *MORE.get(name, [])]]

@@ -141,6 +141,8 @@ def _of_rate(look: Look) -> str:
     lr, auto = asked.lr, f"lr={look.lr_auto:.6g}"
     if stable.kind == "none":
         why = f"Loss '{asked.loss}' has kinks, and no curvature"
+        if asked.facts["smooth"]:
+            why = f"The curvature of loss '{asked.loss}' has no bound"
         if asked.optimizer[0] not in _BY_GRADIENT:
             why = f"Rule '{asked.optimizer[0]}' steps by its rate whatever the gradient's length"
         begin = f"Begin with the automatic one, {auto}, and watch the loss."

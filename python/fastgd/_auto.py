@@ -176,7 +176,7 @@ def make_plan(
         rounding=(0.0, 1.0),
         slack=_ROUNDING if optimizer[0] == "sgd" and facts["smooth"] else _HOP,
         patience=patience,
-        halving=_halving(way, tol, optimizer[0]) if automatic and facts["curvature"] is None else None,
+        halving=_halving(way, tol, optimizer[0]) if automatic and not facts["smooth"] else None,
         record=record,
         steps_before=0,
         exact_loss=exact_loss,
@@ -281,10 +281,18 @@ def _bend(problem: Problem, config: Config) -> float:
     """What stands for the curvature of a loss with kinks: over many rows, one over the mean absolute residual.
 
     That is the one at the start, per output. In batches twice as much: there too large a rate costs noise, too.
+    Smooth losses without a bound bend as much as they predict: `largest_target`.
     """
+    if facts_of(config.loss[0])["smooth"]:
+        return largest_target(problem.y)
     absolute = replace(config, loss=("absolute", {}), l1=0.0, l2=0.0)
     total, _, _ = _core.loss_and_gradient(problem, absolute)
     return bend_of(total / problem.y.shape[1], config.batch_size)
+
+
+def largest_target(y: Array) -> float:
+    """What stands for the curvature exp(raw) of a loss of means exp(raw): they begin at 1, and end near targets."""
+    return max(1.0, float(y.max()))
 
 
 def bend_of(residual: float, batch_size: int | None) -> float:

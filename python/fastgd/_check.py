@@ -249,7 +249,7 @@ def _advice(result: FitResult, problem: Problem, excess: float, needed: float, a
     if facts["squared"] and np.isnan(excess) and against != "certificate":
         return ["X or y hold numbers that are too large to be squared: divide them by their size first."]
     if not facts["squared"]:
-        if facts["curvature"] is None:
+        if not facts["smooth"]:
             said.append(
                 "No gradient certifies a minimum where the loss has kinks. Up to some thousand rows a linear "
                 "programme (scipy.optimize.linprog) is exact."

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgd import _core, _door
 from fastgd._advice import ILL, Asked, Look, advise, count, numbered
-from fastgd._auto import bend_of, bent, of_rule
+from fastgd._auto import bend_of, bent, largest_target, of_rule
 from fastgd._curvature import Bowl, Modes, is_wide, modes
 from fastgd._door import Array
 from fastgd._forecast import steps_to
@@ -42,8 +42,8 @@ class Diagnosis:
     ----------
     L, mu : float
         The largest curvature, and the smallest that is not 0 within rounding. Of a smooth loss that is not squared,
-        those that there would be if every row bent as much as the loss can: L is then a bound. NaN for losses with
-        kinks, whose curvature has none.
+        those that there would be if every row bent as much as the loss can: L is then a bound. NaN for losses
+        whose curvature has none: those with kinks, and poisson.
     condition : float
         L / mu.
     lr_max : float
@@ -243,7 +243,7 @@ def _look(asked: Asked) -> Look:
     problem, facts, share, B = asked.problem, asked.facts, asked.share, asked.batch_size
     n, threads = len(problem.X), make_threads(None, problem.X.size)
     weight = n if problem.sample_weight is None else float(problem.sample_weight.sum())
-    curved = _bend(problem, B) if asked.kinked else facts["curvature"]
+    curved = _bend(problem, asked.loss, B) if asked.kinked else facts["curvature"]
     bowl = Bowl(
         whole=curved * (weight if facts["reduction"] == "sum" else 1.0),
         l2=asked.l2,
@@ -303,8 +303,10 @@ def _look(asked: Asked) -> Look:
     )
 
 
-def _bend(problem: Problem, batch_size: int | None) -> float:
-    """What stands for the curvature of a loss with kinks, from the mean absolute residual at zero, as in `fit`."""
+def _bend(problem: Problem, loss: str, batch_size: int | None) -> float:
+    """What stands for the curvature of a loss that has no bound on it, at zero coefficients, as in `fit`."""
+    if facts_of(loss)["smooth"]:
+        return largest_target(problem.y)
     return bend_of(float(np.average(np.abs(problem.y).mean(axis=1), weights=problem.sample_weight)), batch_size)
 
 

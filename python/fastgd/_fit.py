@@ -105,6 +105,7 @@ def fit(
         grew; in batches when an epoch gains less than 0.3%. The best state is returned, in batches the average. So the
         steps shrink geometrically, as the minimum asks (Goffin, "On Convergence Rates of Subgradient Optimization
         Methods", 1977; Yang and Lin, "RSG: Beating Subgradient Method without Smoothness and Strong Convexity", 2018).
+        For poisson, whose curvature exp(raw) has no bound, L and tr are taken at the largest target.
         The result's `lr` is the first rate, `history.lr` has them all, and the message counts the halvings.
     epochs : int or "auto", default "auto"
         At most so many passes over the rows. "auto" runs until `tol` is met: up to 1,000,000 on sufficient statistics,

@@ -205,3 +205,17 @@ class modified_huber:
         z = y * raw
         slope: Array = np.where(z < -1, -4, -2 * np.maximum(1 - z, 0))
         return y * slope
+
+
+@register
+@dataclass(frozen=True)
+class poisson:
+    """exp(raw) - y raw, averaged over rows; y >= 0"""
+
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.exp(raw) - y * raw
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        return np.exp(raw) - y
