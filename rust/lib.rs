@@ -4,7 +4,7 @@
 //! error, kernels                                     what is wrong with a request; the passes over a row
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
 //!   -> data, packed, penalty, threads -> objective, gram      what is minimised: mean loss over rows, plus penalty
-//!   -> row -> online                                 rows one by one, sparse ones too, as scikit-learn descends
+//!   -> row -> verdict -> online                   rows one by one, sparse ones too, as scikit-learn descends
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
 //!        -> solver, descent, permute -> py           the loop, NumPy's permutations, and the door to Python
 //! ```
@@ -30,6 +30,7 @@ pub mod solver;
 pub mod stop;
 pub mod tail;
 pub mod threads;
+pub mod verdict;
 
 #[cfg(feature = "python")]
 mod py;

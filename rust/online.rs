@@ -10,6 +10,7 @@ use crate::kernels::prefetch;
 use crate::loss::Loss;
 use crate::observe::{Observe, State, Watch};
 use crate::row::{Norms, Number, Row, Table};
+use crate::verdict::{Astray, Told, Validation, astray};
 
 /// How the rate goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,34 +67,6 @@ pub struct Config<'a> {
     pub loud: bool,
 }
 
-/// Training rows: which of the table they are, and what they were told to be.
-pub struct Told<'a> {
-    pub y: &'a [f64],
-    /// Empty for all ones.
-    pub weight: &'a [f64],
-    /// Rows that are kept back; empty for none.
-    pub held: &'a [bool],
-}
-
-/// Rows that say when to stop.
-pub struct Validation<'a, B> {
-    pub table: &'a B,
-    pub rows: &'a [usize],
-    pub y: &'a [f64],
-    /// Empty for all ones.
-    pub weight: &'a [f64],
-    pub score: Score,
-}
-
-/// What is better when larger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Score {
-    /// 1 - sum s (y - raw)^2 / sum s (y - mean y)^2
-    R2,
-    /// The share of rows with raw > 0 exactly where y > 0.
-    Accuracy,
-}
-
 /// Coefficients and intercept, the averages of both, and the number of the next row, from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Iterate<T> {
@@ -115,14 +88,6 @@ pub struct Epochs {
     pub seconds: Vec<f64>,
     /// On the validation rows; empty without.
     pub score: Vec<f64>,
-}
-
-/// The mean loss over the training rows where a run that went astray ended, at its start, and at zero.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Astray {
-    pub end: f64,
-    pub start: f64,
-    pub zero: f64,
 }
 
 /// What a run came to.
@@ -221,7 +186,8 @@ pub fn run<B: Table>(
     let answer = if averaged { (&end.mean_w[..], end.mean_b) } else { (&end.w[..], end.b) };
     let began = began.as_ref().map(|(w, b)| (&w[..], *b));
     let running = epochs.loss.last().copied().filter(|_| finite);
-    let astray = astray(table, told, config, running.unwrap_or(0.0), answer, began, &mut watch)?;
+    let limits = (config.astray, if config.margin { 1.0 } else { 0.0 }); // a perceptron has no loss at zero
+    let astray = astray(table, told, config.loss, limits, running.unwrap_or(0.0), answer, began, &mut watch)?;
     end.t = t;
     Ok(Outcome { end, epochs, best, finite, averaged, astray })
 }
@@ -588,79 +554,119 @@ fn stored_zeros<T: Number>(count: usize) -> Result<Vec<T>, Error> {
     Ok(values)
 }
 
-impl<B: Table> Validation<'_, B> {
-    fn score(&self, w: &[B::Number], scale: f64, b: f64, watch: &mut Watch) -> Result<f64, Error> {
-        let s = |i: usize| self.weight.get(i).copied().unwrap_or(1.0);
-        let total: f64 = self.rows.iter().map(|&i| s(i)).sum();
-        let mean = self.rows.iter().map(|&i| s(i) * self.y[i]).sum::<f64>() / total;
-        let (mut hits, mut off, mut spread) = (0.0, 0.0, 0.0);
-        for &i in self.rows {
-            let row = self.table.row(i);
-            watch.tick(row.len() + 1)?;
-            let (raw, y) = (row.dot(w) * scale + b, self.y[i]);
-            hits += if (raw > 0.0) == (y > 0.0) { s(i) } else { 0.0 };
-            off += s(i) * (y - raw) * (y - raw);
-            spread += s(i) * (y - mean) * (y - mean);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::loss;
+    use crate::observe::{Alone, Reached};
+    use crate::row::{Csr, Grid};
+
+    fn asked(loss: &dyn Loss) -> Config<'_> {
+        Config {
+            loss,
+            margin: false,
+            penalty: Elastic { alpha: 0.01, l1_ratio: 0.0, l2: true, l1: false },
+            rate: Rate::InvScaling { power: 0.25 },
+            eta0: 0.05,
+            fit_intercept: true,
+            max_iter: 20,
+            tol: None,
+            patience: 5,
+            seed: Some(7),
+            average: 0.0,
+            class_weight: (1.0, 1.0),
+            as_scikit_learn: false,
+            astray: 10.0,
+            loud: false,
         }
-        Ok(match self.score {
-            Score::Accuracy => hits / total,
-            Score::R2 if self.rows.len() < 2 => f64::NAN,
-            Score::R2 if spread == 0.0 => f64::from(off == 0.0),
-            Score::R2 => 1.0 - off / spread,
-        })
     }
-}
 
-/// Coefficients and an intercept.
-type Line<'a, T> = (&'a [T], f64);
-
-/// Whether a run went astray: the exact loss is looked at only where the running one is high.
-fn astray<B: Table>(
-    table: &B,
-    told: &Told,
-    config: &Config,
-    running: f64,
-    end: Line<B::Number>,
-    start: Option<Line<B::Number>>,
-    watch: &mut Watch,
-) -> Result<Option<Astray>, Error> {
-    let zero = mean_loss(table, told, config.loss, None, watch)?;
-    let floor = if config.margin { zero.max(1.0) } else { zero }; // a perceptron has no loss at zero
-    if running <= config.astray * floor {
-        return Ok(None);
+    fn start(d: usize) -> Iterate<f64> {
+        Iterate { w: vec![0.0; d], b: 0.0, mean_w: vec![0.0; d], mean_b: 0.0, t: 1.0 }
     }
-    let start = match start {
-        Some(_) => mean_loss(table, told, config.loss, start, watch)?,
-        None => zero,
-    };
-    let end = mean_loss(table, told, config.loss, Some(end), watch)?;
-    let calm = end <= config.astray * most(floor, start);
-    Ok((!calm).then_some(Astray { end, start, zero }))
-}
 
-/// The mean loss over the training rows, of these coefficients or of none.
-fn mean_loss<B: Table>(
-    table: &B,
-    told: &Told,
-    loss: &dyn Loss,
-    at: Option<Line<B::Number>>,
-    watch: &mut Watch,
-) -> Result<f64, Error> {
-    let (mut sum, mut rows) = (0.0, 0usize);
-    for (i, &y) in told.y.iter().enumerate() {
-        if told.held.get(i) == Some(&true) {
-            continue;
-        }
-        let raw = match at {
-            None => 0.0,
-            Some((w, b)) => {
-                let row = table.row(i);
-                watch.tick(row.len())?;
-                row.dot(w) + b
+    /// Rows of 4 numbers, many of them 0, in both forms, and targets.
+    fn rows() -> (Vec<f64>, [Vec<i32>; 2], Vec<f64>, Vec<f64>) {
+        let x: Vec<f64> = (0..200).map(|i| if i % 3 == 0 { (i as f64 * 0.7).sin() } else { 0.0 }).collect();
+        let y: Vec<f64> = x.chunks(4).map(|x| 1.0 + 2.0 * x[0] - x[3]).collect();
+        let (mut data, mut indices, mut indptr) = (vec![], vec![], vec![0]);
+        for row in x.chunks(4) {
+            for (j, &x) in row.iter().enumerate().filter(|(_, x)| **x != 0.0) {
+                data.push(x);
+                indices.push(j as i32);
             }
-        };
-        sum += loss.value(raw, y);
-        rows += 1;
+            indptr.push(data.len() as i32);
+        }
+        (data, [indices, indptr], x, y)
     }
-    Ok(sum / rows.max(1) as f64)
+
+    #[test]
+    fn rows_are_shuffled_as_one_swap_after_the_other() {
+        for n in [0, 1, 2, 31, 32, 33, 34, 65, 100] {
+            for seed in [0, 1, 12345, u32::MAX] {
+                let (mut found, mut expected): (Vec<usize>, Vec<usize>) = ((0..n).collect(), (0..n).collect());
+                let mut x = seed.max(1);
+                for i in 0..n.saturating_sub(1) {
+                    x ^= x << 13;
+                    x ^= x >> 17;
+                    x ^= x << 5;
+                    expected.swap(i, i + (x % (1 << 31)) as usize % (n - i));
+                }
+                shuffle(seed, &mut found);
+                assert_eq!(found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn sparse_rows_descend_as_dense_ones_do() {
+        let (data, [indices, indptr], x, y) = rows();
+        let (half, _) = loss("half_mse", &[]).unwrap();
+        for average in [0.0, 1.0, 30.0] {
+            let config = Config { average, tol: Some(1e-3), ..asked(&*half) };
+            let told = Told { y: &y, weight: &[], held: &[] };
+            let dense = run(&Grid::new(&x, 4).unwrap(), &told, None, &config, start(4), &mut Alone).unwrap();
+            let csr = Csr::new(&data, &indices, &indptr, 4).unwrap();
+            let sparse = run(&csr, &told, None, &config, start(4), &mut Alone).unwrap();
+            assert_eq!((dense.epochs.loss.len(), dense.averaged), (sparse.epochs.loss.len(), average > 0.0));
+            for (a, b) in dense.end.w.iter().zip(&sparse.end.w).chain([(&dense.end.b, &sparse.end.b)]) {
+                assert!((a - b).abs() <= 1e-12 * (1.0 + a.abs()), "{a} {b}");
+            }
+            for (a, b) in dense.epochs.loss.iter().zip(&sparse.epochs.loss) {
+                assert!((a - b).abs() <= 1e-12 * (1.0 + a.abs()), "{a} {b}");
+            }
+        }
+    }
+
+    /// Wants out at once.
+    struct Impatient;
+
+    impl Observe for Impatient {
+        fn look_up(&mut self, _reached: Reached) -> Result<(), Error> {
+            Err(Error::Interrupted)
+        }
+
+        fn epoch(&mut self, _state: &State) -> Result<bool, Error> {
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn onlookers_end_a_run_and_arrays_must_fit() {
+        let (.., x, y) = rows();
+        let (half, _) = loss("half_mse", &[]).unwrap();
+        let grid = Grid::new(&x, 4).unwrap();
+        let told = Told { y: &y, weight: &[], held: &[] };
+        let endless = Config { max_iter: u64::MAX, ..asked(&*half) };
+        assert_eq!(run(&grid, &told, None, &endless, start(4), &mut Impatient).err(), Some(Error::Interrupted));
+        let loud = Config { loud: true, ..asked(&*half) };
+        assert_eq!(run(&grid, &told, None, &loud, start(4), &mut Impatient).unwrap().epochs.loss.len(), 1);
+        let config = asked(&*half);
+        let short = Told { y: &y[1..], ..told };
+        let light = Told { weight: &y[1..], ..told };
+        let kept = Told { held: &[true], ..told };
+        for (told, begin) in [(short, start(4)), (light, start(4)), (kept, start(4)), (told, start(3))] {
+            assert!(run(&grid, &told, None, &config, begin, &mut Alone).is_err());
+        }
+    }
 }

@@ -19,8 +19,8 @@ SHELVES = [
     {"error"},
     {"kernels", "registry", "observe"},
     {"data", "row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail"},
-    {"objective", "sampler", "gram", "packed", "online"},
-    {"solver", "descent", "permute"},
+    {"objective", "sampler", "gram", "packed", "verdict"},
+    {"solver", "descent", "permute", "online"},
     {"py"},
 ]
 SHELF = {room: level for level, rooms in enumerate(SHELVES) for room in rooms}

@@ -7,8 +7,9 @@ use pyo3::types::PyDict;
 use super::{Failure, Outside, bug, choice, raise, released};
 use crate::error::Error;
 use crate::loss::{Loss, loss};
-use crate::online::{self, Astray, Config, Elastic, Iterate, Outcome, Rate, Score, Told, Validation};
+use crate::online::{self, Config, Elastic, Iterate, Outcome, Rate};
 use crate::row::{Csr, Grid, Index, Number, Table};
+use crate::verdict::{Astray, Score, Told, Validation};
 
 /// Arrays that rows lie in, borrowed for the length of a call.
 trait Source<'py>: Sized {

@@ -1,0 +1,130 @@
+//! Verdict: what rows say of coefficients: a score on those that were kept back, and whether a run went astray.
+
+use crate::error::Error;
+use crate::loss::Loss;
+use crate::observe::Watch;
+use crate::row::{Row, Table};
+
+/// Training rows: which of the table they are, and what they were told to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    pub y: &'a [f64],
+    /// Empty for all ones.
+    pub weight: &'a [f64],
+    /// Rows that are kept back; empty for none.
+    pub held: &'a [bool],
+}
+
+/// Rows that say when to stop.
+pub struct Validation<'a, B> {
+    pub table: &'a B,
+    pub rows: &'a [usize],
+    pub y: &'a [f64],
+    /// Empty for all ones.
+    pub weight: &'a [f64],
+    pub score: Score,
+}
+
+/// What is better when larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Score {
+    /// 1 - sum s (y - raw)^2 / sum s (y - mean y)^2
+    R2,
+    /// The share of rows with raw > 0 exactly where y > 0.
+    Accuracy,
+}
+
+/// The mean loss over the training rows where a run that went astray ended, at its start, and at zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Astray {
+    pub end: f64,
+    pub start: f64,
+    pub zero: f64,
+}
+
+impl<B: Table> Validation<'_, B> {
+    /// That of coefficients `scale * w` and an intercept.
+    ///
+    /// # Errors
+    /// What `watch` answers.
+    pub fn score(&self, w: &[B::Number], scale: f64, b: f64, watch: &mut Watch) -> Result<f64, Error> {
+        let s = |i: usize| self.weight.get(i).copied().unwrap_or(1.0);
+        let total: f64 = self.rows.iter().map(|&i| s(i)).sum();
+        let mean = self.rows.iter().map(|&i| s(i) * self.y[i]).sum::<f64>() / total;
+        let (mut hits, mut off, mut spread) = (0.0, 0.0, 0.0);
+        for &i in self.rows {
+            let row = self.table.row(i);
+            watch.tick(row.len() + 1)?;
+            let (raw, y) = (row.dot(w) * scale + b, self.y[i]);
+            hits += if (raw > 0.0) == (y > 0.0) { s(i) } else { 0.0 };
+            off += s(i) * (y - raw) * (y - raw);
+            spread += s(i) * (y - mean) * (y - mean);
+        }
+        Ok(match self.score {
+            Score::Accuracy => hits / total,
+            Score::R2 if self.rows.len() < 2 => f64::NAN,
+            Score::R2 if spread == 0.0 => f64::from(off == 0.0),
+            Score::R2 => 1.0 - off / spread,
+        })
+    }
+}
+
+/// Coefficients and an intercept.
+pub type Line<'a, T> = (&'a [T], f64);
+
+/// Whether a run ended `factor` times above zero, at least `floor`, and its start: the exact loss is looked at only where
+/// the `running` one is high.
+///
+/// # Errors
+/// What `watch` answers.
+#[allow(clippy::too_many_arguments, reason = "where a run was, is, and what it is measured by")]
+pub fn astray<B: Table>(
+    table: &B,
+    told: &Told,
+    loss: &dyn Loss,
+    (factor, floor): (f64, f64),
+    running: f64,
+    end: Line<B::Number>,
+    start: Option<Line<B::Number>>,
+    watch: &mut Watch,
+) -> Result<Option<Astray>, Error> {
+    let zero = mean_loss(table, told, loss, None, watch)?;
+    let floor = zero.max(floor);
+    if running <= factor * floor {
+        return Ok(None);
+    }
+    let start = match start {
+        Some(_) => mean_loss(table, told, loss, start, watch)?,
+        None => zero,
+    };
+    let end = mean_loss(table, told, loss, Some(end), watch)?;
+    let calm = end <= factor * start.max(floor);
+    Ok((!calm).then_some(Astray { end, start, zero }))
+}
+
+/// The mean loss over the training rows, of these coefficients or of none.
+fn mean_loss<B: Table>(
+    table: &B,
+    told: &Told,
+    loss: &dyn Loss,
+    at: Option<Line<B::Number>>,
+    watch: &mut Watch,
+) -> Result<f64, Error> {
+    let (mut sum, mut rows) = (0.0, 0usize);
+    for (i, &y) in told.y.iter().enumerate() {
+        if told.held.get(i) == Some(&true) {
+            continue;
+        }
+        let raw = match at {
+            None => 0.0,
+            Some((w, b)) => {
+                let row = table.row(i);
+                watch.tick(row.len())?;
+                row.dot(w) + b
+            }
+        };
+        sum += loss.value(raw, y);
+        rows += 1;
+    }
+    Ok(sum / rows.max(1) as f64)
+}
