@@ -1,4 +1,4 @@
-//! Py: the door to Python, and the only file that knows of it. Requests come in checked and normalised by
+//! Py: the door to Python, and with its folder all that knows of it. Requests come in checked and normalised by
 //! `fastgd._fit`; errors become ValueError here alone; a panic becomes one RuntimeError.
 
 mod online;

@@ -9,7 +9,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -265,15 +265,16 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         """
         n, jobs = X.shape[0], getattr(self, "n_jobs", None)
         starts = self._starts(len(outputs), X.shape[1], X.dtype, start)
-        one = delayed(self._one_by_fit if self._by_fit else self._one)
+        one = self._one_by_fit if self._by_fit else self._one
         table = X if self._by_fit else stored(X)
         other = None if validation is None else validation if self._by_fit else stored(validation)
-        with warnings.catch_warnings():
-            if self._by_fit:  # told below, in the words of the estimator
-                warnings.simplefilter("ignore", DivergenceWarning)
-            found = Parallel(n_jobs=jobs if len(outputs) > 1 else None, require="sharedmem")(
-                one(table, output, weight, other, begin, partial) for output, begin in zip(outputs, starts, strict=True)
-            )
+        runs = [(table, output, weight, other, begin, partial) for output, begin in zip(outputs, starts, strict=True)]
+        told_below = warnings.catch_warnings(action="ignore", category=DivergenceWarning)  # in the estimator's words
+        with told_below if self._by_fit else nullcontext():
+            if len(runs) == 1:
+                found = [one(*runs[0])]
+            else:
+                found = Parallel(n_jobs=jobs, require="sharedmem")(delayed(one)(*run) for run in runs)
         self.n_iter_ = max(came.n_iter for came in found)
         self.t_ = getattr(self, "t_", 1.0) + self.n_iter_ * n
         self.history_ = found[0].history if len(found) == 1 else [came.history for came in found]

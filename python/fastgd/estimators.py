@@ -35,8 +35,8 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
     loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"}, default "squared_error"
         "squared_error" is (raw - y)^2 / 2.
     penalty : {"l2", "l1", "elasticnet", None}, default "l2"
-        alpha ((1 - r) |w|^2 / 2 + r |w|_1), r being 0, 1 or `l1_ratio`; the intercept is never penalised. l1 is the
-        cumulative penalty of Tsuruoka et al. (2009): each row's features pay what they owe.
+        ``alpha ((1 - r) |w|^2 / 2 + r |w|_1)``, r being 0, 1 or `l1_ratio`; the intercept is never penalised. l1 is
+        the cumulative penalty of Tsuruoka et al. (2009): each row's features pay what they owe.
     alpha : float, default 0.0001
     l1_ratio : float or None, default 0.15
         In [0, 1], for "elasticnet".
@@ -296,8 +296,8 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         "hinge" (a linear support vector machine), "squared_hinge", "perceptron", "log_loss" (logistic regression) or
         "modified_huber", or one of SGDRegressor's, on targets -1 and 1.
     penalty : {"l2", "l1", "elasticnet", None}, default "l2"
-        alpha ((1 - r) |w|^2 / 2 + r |w|_1), r being 0, 1 or `l1_ratio`; the intercept is never penalised. l1 is the
-        cumulative penalty of Tsuruoka et al. (2009): each row's features pay what they owe.
+        ``alpha ((1 - r) |w|^2 / 2 + r |w|_1)``, r being 0, 1 or `l1_ratio`; the intercept is never penalised. l1 is
+        the cumulative penalty of Tsuruoka et al. (2009): each row's features pay what they owe.
     alpha : float, default 0.0001
     l1_ratio : float or None, default 0.15
         In [0, 1], for "elasticnet".
