@@ -182,6 +182,7 @@ pub fn run<B: Table>(
         Some((epoch, iterate)) if finite => (Some(epoch), iterate),
         _ => (None, run.iterate()),
     };
+    finite &= end.w.iter().chain(&end.mean_w).all(|&w| w.into().is_finite()) && end.mean_b.is_finite();
     let averaged = config.average > 0.0 && config.average < end.t;
     let answer = if averaged { (&end.mean_w[..], end.mean_b) } else { (&end.w[..], end.b) };
     let began = began.as_ref().map(|(w, b)| (&w[..], *b));

@@ -361,6 +361,21 @@ def test_infinite_coefficients_are_an_error_that_changes_nothing(kind):
     assert pickle.dumps(model) == before
 
 
+def test_infinite_averages_are_an_error_too():
+    """What is taken from a huge average, to be divided out again, may not be finite where the iterate is."""
+    refused = 0
+    for penalty, rate, average, n, epochs in itertools.product(
+        ["l1", "elasticnet"], ["constant", "optimal"], [True, 5], [2, 3, 40], [1, 30]
+    ):
+        options = {"penalty": penalty, "learning_rate": rate, "average": average, "max_iter": epochs, "tol": None}
+        for loss in REGRESSION:
+            model = fastgd.SGDRegressor(loss=loss, alpha=1e300, eta0=1e300, random_state=0, **options)
+            found = quiet(model, X[:n], Y[:n])
+            refused += isinstance(found, ValueError)
+            assert isinstance(found, ValueError) or np.isfinite([*found.coef_, *found.intercept_]).all()
+    assert refused
+
+
 REFUSED_BATCHES = {
     "another width": (X[:5, :2], 5, "features"),
     "not finite": (np.where(X > 1.5, np.nan, X), 120, "NaN"),
