@@ -256,10 +256,12 @@ def test_early_stopping_scores_the_model_itself_and_keeps_the_best(kind):
     ours = OURS[kind](**options).fit(X, y)
     rows = held_out(ours, X, y)
     assert ours.score(X[rows], y[rows]) == pytest.approx(ours.history_.val_score.max(), abs=1e-12)
-    theirs = THEIRS[kind](**options).fit(X, y)
-    last = parity(OURS[kind](**options, shuffle=True)).fit(X, y)
-    assert theirs.n_iter_ > 1
-    assert last.score(X[rows], y[rows]) >= theirs.score(X[rows], y[rows]) - 1e-12
+    # epoch by epoch: what is scored is the model that as many epochs of scikit-learn's give
+    scores = []
+    for epochs in range(1, ours.n_iter_ + 1):
+        fewer = quiet(THEIRS[kind](**(options | {"max_iter": epochs, "tol": None})), X, y)
+        scores.append(fewer.score(X[rows], y[rows]))
+    np.testing.assert_allclose(ours.history_.val_score, scores, rtol=1e-9)
 
 
 def test_early_stopping_of_log_loss_counts_both_classes():
@@ -290,7 +292,7 @@ def test_sparse_and_dense_rows_give_the_same_model(kind, penalty):
 def test_sparse_rows_may_lie_anyhow(dtype):
     """Indices of 64 bits, in any order, in two parts, rows with nothing in them; CSC is turned."""
     rng = np.random.default_rng(SEED)
-    plain = sparse.csr_matrix(X.astype(dtype))
+    plain = sparse.csr_matrix(np.where(np.arange(len(X))[:, None] % 20 > 0, X, 0).astype(dtype))
     plain.data *= np.asarray(2, dtype)  # so that halves are exact
     expected = fastgd.SGDRegressor(random_state=0, max_iter=7, tol=None).fit(plain, Y)
     longer = plain.copy()
@@ -306,7 +308,7 @@ def test_sparse_rows_may_lie_anyhow(dtype):
     assert not (plain.getnnz(axis=1) > 0).all()
     for rows in (longer, turned, twice, plain.tocsc(), sparse.csr_array(plain)):
         found = fastgd.SGDRegressor(random_state=0, max_iter=7, tol=None).fit(rows, Y)
-        np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-9 if dtype == "float64" else 1e-4)
+        np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=1e-12 if dtype == "float64" else 1e-5)
 
 
 BROKEN = {
@@ -484,7 +486,8 @@ def test_partial_fits_in_batches_go_on():
         model.partial_fit(SCALED, Y)
     assert model.t_ == 1 + 30 * len(Y)
     assert model.history_.lr[-1] == pytest.approx(0.05 / (29 * len(Y) / 10 + 1) ** 0.25)
-    assert model.score(SCALED, Y) > 0.9
+    best = fastgd.closed_form(SCALED, Y)
+    assert np.mean((model.predict(SCALED) - Y) ** 2) < best.loss + 0.05 * np.var(Y)
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
