@@ -73,9 +73,10 @@ def test_in_batches_the_bounds_hold(problem, batch_size, seed):
     X, y = make()
     told = fastgd.diagnose(X, y, batch_size=batch_size, **options)
     assert told.lr_max_is == "bound"
-    assert told.lr_max == pytest.approx(told.lr_auto, rel=1e-6) or options.get("l2")
     assert told.lr_auto == pytest.approx(auto(X, y, batch_size=batch_size, **options))
-    run = fastgd.fit(X, y, lr=told.lr_max, epochs=60, batch_size=batch_size, rng=seed, exact_loss=True, **options)
+    run = fastgd.fit(
+        X, y, lr=min(told.lr_auto, told.lr_max), epochs=60, batch_size=batch_size, rng=seed, exact_loss=True, **options
+    )
     assert run.status == "max_epochs"
     assert run.loss <= 1.5 * run.history.loss[0]
     if told.epochs_is == "none":
@@ -108,13 +109,14 @@ def test_the_automatic_rate_is_that_of_fit(loss, optimizer, standardize, l2):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
-def test_below_the_bound_of_a_smooth_loss_runs_descend(optimizer, seed):
-    X, y = generic(scales=np.array([1, 5, 0.2, 12]), offset=2.0, seed=seed)
+def test_below_the_bound_of_a_smooth_loss_runs_arrive(optimizer, seed):
+    X, y = generic(scales=np.array([1, 2, 0.7, 1]), offset=0.3, seed=seed)
     told = fastgd.diagnose(X, y, loss="huber", optimizer=optimizer)
     assert (told.lr_max_is, told.epochs_is) == ("bound", "none")
-    run = fastgd.fit(X, 10 * y, loss="huber", lr=0.99 * told.lr_max, epochs=3000, optimizer=optimizer)
+    run = fastgd.fit(X, 10 * y, loss="huber", lr=0.99 * told.lr_max, epochs=20_000, optimizer=optimizer, record=None)
+    best = fastgd.fit(X, 10 * y, loss="huber", tol=1e-9)
     assert run.status == "max_epochs"
-    assert run.loss < run.history.loss[0]
+    assert run.loss == pytest.approx(best.loss, rel=1e-4)
 
 
 def test_case_3_is_told_why_the_tutorial_fails():
@@ -144,12 +146,14 @@ def test_case_3_is_told_why_the_tutorial_fails():
         (0.5, {}, "good"),
         (0.3, {"optimizer": "nesterov"}, "good"),
         (0.02, {}, "crawls"),
-        (1.2, {"batch_size": 5}, "oscillates"),
-        (2.1, {"batch_size": 5}, "diverges"),
+        (1.01, {"batch_size": 5}, "oscillates"),
+        (2.1, {"batch_size": 5}, "oscillates"),
         (0.5, {"batch_size": 5}, "good"),
+        (2.1, {"loss": "huber"}, "oscillates"),
+        (20.0, {"loss": "huber", "optimizer": "momentum"}, "oscillates"),
         (0.5, {"loss": "huber"}, "good"),
         (0.02, {"loss": "huber"}, "crawls"),
-        (1.5, {"optimizer": "accelerated"}, "oscillates"),
+        (1.5, {"optimizer": "accelerated"}, "diverges"),
     ],
 )
 def test_verdicts(share, options, verdict):
@@ -158,7 +162,63 @@ def test_verdicts(share, options, verdict):
     told = fastgd.diagnose(X, y, lr=lr, **options)
     assert told.verdict == verdict
     assert f"lr={lr:g} {'is good' if verdict == 'good' else verdict}" in repr(told)
-    assert (told.epochs == np.inf) == (verdict == "diverges" and "batch_size" not in options) or verdict == "oscillates"
+    assert (told.epochs == np.inf) == (verdict == "diverges")
+    if verdict == "diverges" and share > 1:
+        assert gram(X, y, lr=lr, epochs=4000, init=(np.full(4, 1e3), 0.0), **options).status == "diverged"
+    assert ("may diverge" in told.advice[0]) == (share > 1 and verdict == "oscillates")
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.7])
+@pytest.mark.parametrize("loss", ["mse", "sse", "huber"])
+@pytest.mark.parametrize("batch_size", [None, 1, 7, 32])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "accelerated", "implicit"])
+def test_the_automatic_rate_is_not_blamed(optimizer, batch_size, loss, l2):
+    if (optimizer == "accelerated" and batch_size) or (
+        optimizer == "implicit" and (batch_size != 1 or loss == "huber")
+    ):
+        pytest.skip("no such run")
+    X, y = generic()
+    same = {"optimizer": optimizer, "batch_size": batch_size, "loss": loss, "l2": l2}
+    auto = fastgd.diagnose(X, y, **same).lr_auto
+    assert fastgd.diagnose(X, y, lr=auto, **same).verdict in ("good", "crawls")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"fit_intercept": True}, {"l2": 1e3}, {"sample_weight": np.arange(1000) % 3 + 1.0}]
+)
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_one_long_row_is_seen_in_the_bound_of_batches(batch_size, options, seed):
+    X = np.full((1000, 1), 0.03)
+    X[0] = 1000.0
+    y = 2 * X[:, 0] + np.random.default_rng(seed).standard_normal(1000)
+    same = {"batch_size": batch_size, "fit_intercept": False, **options}
+    told = fastgd.diagnose(X, y, **same)
+    assert told.lr_max_is == "bound"
+    assert told.lr_auto > 10 * told.lr_max
+    assert "automatic" in told.advice[0]
+    assert "may diverge" in told.advice[0]
+    assert fastgd.diagnose(X, y, lr=told.lr_auto, **same).verdict == "oscillates"
+    assert fastgd.diagnose(X, y, lr=told.lr_max / 2, **same).verdict != "oscillates"
+    assert fastgd.fit(X, y, lr=0.9 * told.lr_max, epochs=50, rng=seed, **same).status == "max_epochs"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", ("nesterov", {"beta": 0.2}), "accelerated"])
+def test_below_its_bound_a_loss_that_is_not_squared_converges(optimizer):
+    """One row through zero: where the loss turns from line to parabola momentum may go round in a circle."""
+    X, y = np.ones((1, 1)), np.array([5.3])
+    same = {"loss": "huber", "optimizer": optimizer, "fit_intercept": False}
+    told = fastgd.diagnose(X, y, **same)
+    assert told.lr_max_is == "bound"
+    for share in (0.3, 0.7, 0.95):
+        run = fastgd.fit(X, y, lr=share * told.lr_max, epochs=3000, tol=None, **same)
+        assert run.loss < 1e-12
+
+
+def test_a_rate_whose_steps_overflow_never_arrives():
+    X, y = generic()
+    for optimizer in RULES:
+        told = fastgd.diagnose(X, y, lr=1e308, optimizer=optimizer)
+        assert (told.verdict, told.epochs) == ("diverges", np.inf)
 
 
 def test_where_nothing_can_be_known_nothing_is_claimed():

@@ -92,7 +92,7 @@ def test_the_message_blames_what_is_to_blame():
     assert "column" not in tiny
     assert "= 1 " not in tiny
     assert "below 2/L = 1" in tiny
-    assert "Single rows need about" in told(X, y, lr=5.0, epochs=10, batch_size=1, rng=0)
+    assert "Single rows are sure to be stable below" in told(X, y, lr=5.0, epochs=10, batch_size=1, rng=0)
 
 
 def test_rules_and_losses_without_a_largest_rate_are_told_to_use_a_smaller_one():
@@ -113,7 +113,7 @@ def test_noise_is_no_divergence(batch_size, way, more, seed):
     y = (0.0 if way == "nothing to learn" else 0.1) * X @ rng.standard_normal(5) + 10 * noise + 50 * (way == "offset")
     told = fastgd.diagnose(X, y, batch_size=batch_size)
     for share in (0.1, 0.5, 1.0):
-        run = {"lr": share * told.lr_max, "epochs": 30, "batch_size": batch_size, "rng": seed}
+        run = {"lr": share * min(told.lr_auto, told.lr_max), "epochs": 30, "batch_size": batch_size, "rng": seed}
         assert fastgd.fit(X, y, **run).status == "max_epochs"
         assert fastgd.fit(X, y, init=fastgd.closed_form(X, y), **run).status == "max_epochs"
 
@@ -125,7 +125,7 @@ def test_a_diverging_run_and_a_diagnosis_say_the_same(options, standardize):
     X = X * [1.0, 5.0, 0.3]
     message = told(X, y, lr=100.0, epochs=100, standardize=standardize, rng=0, **options)
     limit = fastgd.diagnose(X, y, standardize=standardize, **options).lr_max
-    named = float(re.search(r"(?:= |need about )([\d.e+-]+\d)", message)[1])
+    named = float(re.search(r"(?:= |stable below )([\d.e+-]+\d)", message)[1])
     assert named == pytest.approx(limit, rel=0.05 if "batch_size" in options else 1e-5)
 
 

@@ -68,6 +68,8 @@ class Look:
     largest: float
     trace: float
     stable: Stable
+    #: the rate up to which nothing speaks against one
+    sure: float
     lr_auto: float
     epochs: float
     epochs_is: str
@@ -147,18 +149,23 @@ def _of_rate(look: Look) -> str:
             why = f"Rule '{asked.optimizer[0]}' steps by its rate whatever the gradient's length"
         begin = f"Begin with the automatic one, {auto}, and watch the loss."
         return f"{why}: no rate can be called too large beforehand. {begin}"
+    about = "about " if stable.kind == "estimate" else ""
+    use = f"Use the automatic rate, {auto}."
+    if look.lr_auto > look.sure * (1 + 1e-9):
+        why = f"{about}what is sure to be stable, {stable.limit:.6g}, where some rows are so much longer than others"
+        use = f"Use lr={stable.limit / 2:.2g}."
+        if lr is None or lr == look.lr_auto:
+            return f"The automatic rate, {auto}, is beyond {why}: it may diverge. {use}"
     if lr is None:
         return f"The automatic rate, {auto}, {takes}."
-    use = f"Use the automatic rate, {auto}."
     if look.verdict == "diverges":
-        B = asked.batch_size
-        who = "Full-batch steps" if B is None else "Steps by single rows" if B == 1 else f"Batches of {B} rows"
-        are = "stable" if stable.kind == "exact" else "sure to be stable"
-        return f"lr={lr:g} diverges. {who} are {are} below {stable.formula} = {stable.limit:.6g}{_because(look)}. {use}"
+        are = "sure to be stable" if stable.kind == "bound" else "stable"
+        below = f"Full-batch steps are {are} below {about}{stable.formula} = {stable.limit:.6g}"
+        return f"lr={lr:g} diverges. {below}{_because(look)}. {use}"
     if look.verdict == "oscillates":
-        if stable.kind == "bound":
-            near = "beyond" if lr > stable.limit else "close to"
-            return f"lr={lr:g} is {near} what is sure to be stable, {stable.limit:.6g}: steps may swing. {use}"
+        if stable.kind == "bound" or asked.batch_size is not None:
+            beyond = f"lr={lr:g} is beyond {about}what is sure to be stable, {stable.limit:.6g}{_because(look)}"
+            return f"{beyond}: steps swing from side to side, and may diverge. {use}"
         near = f"close to the largest stable rate, {stable.limit:.6g}"
         return f"lr={lr:g} is {near}: steps swing from side to side. It {takes}. {use}"
     if look.verdict == "good":

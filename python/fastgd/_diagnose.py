@@ -17,14 +17,14 @@ from fastgd._forecast import steps_to
 from fastgd._html import table
 from fastgd._request import Problem, check_use, facts_of, make_loss, make_problem, make_threads
 from fastgd._statistics import Statistics
-from fastgd.insight import Stable, stability
+from fastgd.insight import Stable, batch_spread, stability
 
 #: to so small an excess loss, relative as in `Diagnosis`, epochs are counted
 SMALL = 1e-6
 #: a rate above so much of the largest stable one oscillates
 _SWINGS = 0.75
-#: a bound that suffices has about so much to spare
-_SPARE = 2.0
+#: a rate is beyond a bound if by more than rounding
+_ROUNDING = 1e-9
 #: more epochs than that, or so much less than the automatic rate, is a crawl
 _LONG, _SLOW = 1000, 10.0
 #: what the scale of a column may do without being told
@@ -50,11 +50,15 @@ class Diagnosis:
         The largest stable rate.
     lr_max_is : {"exact", "estimate", "bound", "none"}
         "exact" full batch on a squared loss: sgd 2/L, momentum 2(1+beta)/L, nesterov 2(1+beta)/((1+2 beta)L); implicit
-        steps are stable at any rate. "estimate" the same with an L that is known to a few digits, where more than 512
-        rows have more than 512 features. "bound": smaller rates are stable, larger ones may be: other smooth losses,
-        the accelerated rule (1/L), and batches of B rows, 1/((1 + 1/B) L + tr/B), tr being the Hessian's trace, times
-        1 - beta with momentum; it suffices for rows about as light in the tails as Gaussian ones. "none": `lr_max` is
-        NaN, as for losses with kinks and for adagrad, rmsprop and adam, whose steps do not grow with the gradient.
+        steps are stable at any rate. "bound": smaller rates are stable, larger ones may be: the accelerated rule (1/L);
+        other smooth losses (sgd 2/L, momentum 2(1-beta)/L, nesterov 1/L); and sgd in batches of B rows,
+        2/((1 - 1/B) L + s/B), with l2 2/(L + s/B), where the mean square of the distance to the minimum contracts if
+        batches are drawn at random. s is the least number for which the mean of H_i^2 is at most s H, H_i being the
+        Hessian of a row and H their mean: tr + 2L for Gaussian rows, tr being H's trace, and more for heavy tails.
+        Beyond 128 features, and for losses that are not squared, the largest curvature of a row stands for s.
+        "estimate": with momentum in batches 1 - beta times that; and the above with an L that is known to a few digits,
+        where more than 512 rows have more than 512 features. "none": `lr_max` is NaN, as for losses with kinks and for
+        adagrad, rmsprop and adam, whose steps do not grow with the gradient.
     lr_auto : float
         What `fastgd.fit` takes for `lr="auto"` with the same rule, batches and coordinates.
     lr : float or None
@@ -69,8 +73,9 @@ class Diagnosis:
         run's own numbers; "estimate" for more than 512 rows with more than 512 features, and beyond 100,000 accelerated
         steps; "bound" for squared losses in batches: at least so many, half of what the mean path takes; "none": NaN.
     verdict : {"diverges", "oscillates", "crawls", "good"} or None
-        On `lr`. "diverges": at or beyond `lr_max`, or beyond twice a `lr_max` that is a bound. "oscillates": beyond
-        0.75 `lr_max`, where along the stiffest direction more than half of each step is taken back by the next.
+        On `lr`. "diverges": at or beyond `lr_max` where that is no mere bound; accelerated steps where they are known
+        to grow. "oscillates": beyond 0.75 `lr_max`, where along the stiffest direction more than half of each step is
+        taken back by the next; beyond a `lr_max` that is a bound, or about one in batches, where steps may diverge.
         "crawls": more than 1000 epochs, or less than a tenth of `lr_auto`. "good": all else. None without `lr`, and
         where `lr_max_is` is "none".
     features : tuple of int, or of str where X was a table with names
@@ -225,7 +230,7 @@ def diagnose(
         mu=found.smallest if bends else np.nan,
         condition=found.condition if bends else np.nan,
         lr_max=look.stable.limit,
-        lr_max_is=look.stable.kind if found.exact or look.stable.kind != "exact" or asked.implicit else "estimate",
+        lr_max_is=look.stable.kind,
         lr_auto=look.lr_auto,
         lr=asked.lr,
         epochs=look.epochs,
@@ -261,13 +266,18 @@ def _look(asked: Asked) -> Look:
     of_l2 = float(found.ridge.max()) * bowl.whole
     largest = found.largest * share + (of_l2 if share < 1 else 0.0)
     trace = share * bowl.whole * (float(found.squares.sum()) + asked.intercept)
+    smooth = found.known and not asked.kinked
+    spread = share * _spread(asked, found, bowl) if B is not None and smooth else np.nan
     stable = stability(
         asked.optimizer,
         B,
         squared=facts["squared"],
-        largest=largest if found.known and not asked.kinked else np.nan,
-        trace=trace,
+        largest=largest if smooth else np.nan,
+        spread=spread,
+        l2=bool(asked.l2),
     )
+    if not (found.exact or asked.implicit) and (stable.kind == "exact" or (stable.kind == "bound" and B is not None)):
+        stable = stable._replace(kind="estimate")
     bend = largest
     if B is not None or not facts["squared"]:
         bend = bent(B, asked.implicit, largest=share * found.bare, trace=trace) + of_l2
@@ -284,6 +294,8 @@ def _look(asked: Asked) -> Look:
 
     takes, told = epochs(found, B, lr_auto if asked.lr is None else asked.lr)
     order, harm = _harm(found, intercept=asked.intercept)
+    # of rows that may curve less a bound is no evidence against the rate that is made for them
+    sure = stable.limit if facts["squared"] else max(stable.limit, lr_auto)
     return Look(
         asked=asked,
         found=found,
@@ -293,10 +305,11 @@ def _look(asked: Asked) -> Look:
         largest=largest,
         trace=trace,
         stable=stable,
+        sure=sure,
         lr_auto=lr_auto,
         epochs=takes,
         epochs_is=told,
-        verdict=None if asked.lr is None else _verdict(asked.lr, stable, lr_auto, takes),
+        verdict=None if asked.lr is None else _verdict(asked, stable, sure, lr_auto, takes, told),
         order=order,
         harm=harm,
         elsewhere=elsewhere,
@@ -337,12 +350,26 @@ def epochs_by(
     return float(np.ceil(steps / 2 / np.ceil(n / B))), "bound"
 
 
-def _verdict(lr: float, stable: Stable, lr_auto: float, epochs: float) -> str | None:
+def _spread(asked: Asked, found: Modes, bowl: Bowl) -> float:
+    """`batch_spread`, of a squared loss by its modes, of another by its largest row."""
+    rows = replace(asked.problem, frame=found.frame)
+    vectors = found.vectors if asked.facts["squared"] else None
+    return batch_spread(rows, found.values, vectors, whole=bowl.whole, intercept=asked.intercept)
+
+
+def _verdict(asked: Asked, stable: Stable, sure: float, lr_auto: float, epochs: float, told: str) -> str | None:
+    lr = asked.lr
+    assert lr is not None
     if stable.kind == "none":
         return None
-    if lr >= stable.limit * (_SPARE if stable.kind == "bound" else 1.0):
+    if stable.kind == "bound" or asked.batch_size is not None:  # beyond it anything may happen
+        if epochs == np.inf and told == "exact":
+            return "diverges"
+        if lr > sure * (1 + _ROUNDING):
+            return "oscillates"
+    elif lr >= stable.limit:
         return "diverges"
-    if lr > _SWINGS * stable.limit:
+    elif lr > _SWINGS * stable.limit:
         return "oscillates"
     return "crawls" if epochs > _LONG or lr < lr_auto / _SLOW else "good"
 

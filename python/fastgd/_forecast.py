@@ -47,7 +47,7 @@ def steps_to(
     root = np.where(np.abs(root) < 1e-7, 1e-7, root)  # two equal roots are told apart, or the formula is 0/0
     r1 = (T + np.where(T < 0, -1, 1) * root) / 2
     r2 = np.where(r1 == 0, 0, D / np.where(r1 == 0, 1, r1))
-    if np.maximum(np.abs(r1), np.abs(r2)).max() >= 1:  # rounding sets off those that are at rest
+    if not np.maximum(np.abs(r1), np.abs(r2)).max() < 1:  # rounding sets off those that are at rest; NaN is overflow
         return np.inf, True
     r1, r2, T, excess = r1[live], r2[live], T[live], excess[live]
     c1, c2 = (T - beta - r2) / (r1 - r2), (r1 - T + beta) / (r1 - r2)
