@@ -65,6 +65,29 @@ def test_so_many_epochs_are_needed(problem, optimizer):
     assert found.epochs_needed == pytest.approx(int(np.argmax(excess <= 1e-6)), rel=0.02, abs=1)
 
 
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("l2", [0.0, 1e-9])
+@pytest.mark.parametrize("units", [[1e-20] * 3, [1e16, 1, 1], [1e-9, 1, 1], [1e-20, 1, 1e20], [1e7, 1e7, 1e-3]])
+def test_no_direction_is_lost_for_its_units(units, l2, intercept, seed):
+    X, y = generic(n=50, d=3, seed=seed)
+    X = X * units
+    options = {"l2": l2, "fit_intercept": intercept}
+    best = fastgd.closed_form(X, y, **options)
+    lr = 0.3 / max(1.0, (X**2).mean(axis=0).max())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = fastgd.fit(X, y, lr=lr, epochs=100, **options)
+    found = result.check(X, y)
+    assert found.excess_loss == pytest.approx(result.loss / best.loss - 1, rel=1e-5)
+    away = np.linalg.norm(result.coef - best.coef) / np.linalg.norm(best.coef)
+    assert found.coef_error == pytest.approx(away, rel=1e-5, abs=1e-9)
+    if result.loss > 1.01 * best.loss:
+        assert found.epochs_needed > 1e6
+        assert "Nothing is left" not in " ".join(found.advice)
+    if l2 == 0:
+        assert found.condition > (max(units) / min(units)) ** 2 / 100
+
+
 def test_case_3_is_measured():
     x, y = fastgd.datasets.load_points()
     found = fastgd.fit(x, y, lr=1e-4, epochs=1000).check(x, y)

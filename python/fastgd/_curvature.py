@@ -23,6 +23,8 @@ EXACT = 128
 MANY = 512
 #: these passes at most, and numbers that their vectors may take
 _PASSES, _ROOM = 50, 1 << 26
+#: singular values so small beside the largest have lost digits, which the inverse has not
+_SURE = 1e-6
 #: a minimum below so much of the objective at zero is 0 but for rounding
 NOTHING = float(np.finfo(np.float64).eps)
 
@@ -167,15 +169,69 @@ def modes(
         squares = (X[:, :d] ** 2).sum(axis=0) / statistics.weight
         root = np.sqrt(bowl.whole / 2 / statistics.weight)
         away = np.abs(held.at[:d]) / (1.0 if frame is None else frame.scale)  # what a column's own rounding grows with
-        found = _by_values(root * X, root * y, theta, of_l2, max(1.0, float(away.max())) if frame else 1.0)
+        far = np.abs(held.at[:d]) / np.where(held.spread[:d] > 0, held.spread[:d], np.inf)
+        rounding = max(1.0, float(away.max())) if frame else 1.0, max(1.0, float(far.max()))
+        found = _by_values(root * X, root * y, theta, of_l2, rounding, intercept=bowl.fit_intercept)
     spread = held.spread[:d] if frame is None else held.spread[:d] / frame.scale
     return Modes(**found, squares=squares, ridge=of_l2[:d] / bowl.whole, spread=spread, frame=frame)
 
 
-def _by_values(X: Array, y: Array, theta: Array, of_l2: Array, rounding: float) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """Where a sum of squares is least, and how far off, whatever the units and offsets of the columns."""
+
+    #: (m, r): orthonormal, the directions of the targets that the columns reach
+    reach: Array
+    #: (p, r): takes what the targets have along these to the nearest coefficients
+    back: Array
+    #: the sum of squares that is left
+    least: float
+
+
+def minimum_of(X: Array, rest: Array, *, intercept: bool, rounding: float = 1.0) -> Minimum:
+    """The minimum of |X v - rest|^2 over v of shape (p,), by singular values of centred and scaled columns.
+
+    Directions that only the units of a column make small count as they are, as in `closed_form`. With `intercept` the
+    last column is that, and holds something but 0 in the first row only, as `Statistics.rows` has it. X is known to
+    `rounding` times eps of its centred size.
+    """
+    A = X.copy()
+    if intercept:
+        A[0, :-1] = 0.0
+    size = np.abs(A).max(axis=0)
+    size = np.where(size > 0, size, 1.0)
+    size = size * np.linalg.norm(A / size, axis=0)
+    size = np.where(size > 0, size, 1.0)
+    U, values, Vt = _svd_with_null(A / size)
+    live = values > values.max(initial=0.0) * max(X.shape) * np.finfo(np.float64).eps * rounding
+    rank = int(live.sum())
+    to_raw = Vt.T / size[:, None]
+    if intercept:  # b = b' - mean . w
+        to_raw[-1] -= (X[0, :-1] / X[0, -1]) @ to_raw[:-1]
+    back, null = to_raw[:, :rank] / values[:rank], to_raw[:, rank:]
+    if null.size:
+        null, _ = np.linalg.qr(null / np.abs(null).max(axis=0))
+        for _ in range(2):  # twice is enough (Kahan)
+            back = back - null @ (null.T @ back)
+    reach = U[: len(X), :rank]
+    left = rest - reach @ (reach.T @ rest)
+    return Minimum(reach, back, float((left**2).sum()))
+
+
+def _svd_with_null(A: Array) -> tuple[Array, Array, Array]:
+    """U (m, p), all p values and V^T (p, p), the null space included."""
+    if len(A) < A.shape[1]:
+        A = np.vstack([A, np.zeros((A.shape[1] - len(A), A.shape[1]))])
+    return np.linalg.svd(A, full_matrices=False)
+
+
+def _by_values(
+    X: Array, y: Array, theta: Array, of_l2: Array, rounding: tuple[float, float], *, intercept: bool
+) -> dict[str, Any]:
     """All modes of the sum of squares over the rows, the penalty more rows, from singular values.
 
-    X is known to `rounding` times eps of its size.
+    X is known to `rounding` times eps of its size, and of its centred size. Modes that are tiny beside the largest are
+    the large ones of the inverse, which `minimum_of` knows to more digits.
     """
     p, K = X.shape[1], y.shape[1]
     if not np.isfinite(X).all() or not np.isfinite((X**2).sum() + (y**2).sum() + of_l2.sum()):
@@ -198,17 +254,29 @@ def _by_values(X: Array, y: Array, theta: Array, of_l2: Array, rounding: float) 
         U, Vt = Ut.T, V.T
     else:
         U, values, Vt = np.linalg.svd(X, full_matrices=False)
-    live = values > values[0] * max(X.shape) * np.finfo(np.float64).eps * rounding
+    live = values > values[0] * max(X.shape) * np.finfo(np.float64).eps * rounding[0]
+    sure = live & (values > _SURE * values[0])
+    at: Minimum | None = None
+    if not sure.all() and len(X):
+        at = minimum_of(X, rest, intercept=intercept, rounding=rounding[1])
+        live = sure
     U, values, Vt = U[:, live], values[live], Vt[live]
     along = U.T @ rest
+    away, least = -(along / values[:, None]).T @ Vt, float(((rest - U @ along) ** 2).sum())
+    if at is not None:
+        W, of_inverse, Zt = np.linalg.svd(at.back, full_matrices=False)
+        tiny = max(len(of_inverse) - len(values), 0)
+        along = np.vstack([along, (Zt[:tiny] @ (at.reach.T @ rest))[::-1]])
+        values, Vt = np.append(values, 1 / of_inverse[:tiny][::-1]), np.vstack([Vt, W.T[:tiny][::-1]])
+        away, least = -(at.back @ (at.reach.T @ rest)).T, at.least
     return {
         "values": 2 * values**2,
         "bare": 2 * float(values.max(initial=0.0)) ** 2 if bare is None else bare,
         "excess": (along**2).sum(axis=1),
         "vectors": Vt,
-        "away": -(along / values[:, None]).T @ Vt,
+        "away": away,
         "grad": -2 * rest.T @ X,
-        "least": float(((rest - U @ along) ** 2).sum()),
+        "least": least,
         "zero": float((y**2).sum()),
         "exact": True,
     }
