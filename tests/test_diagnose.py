@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastgd
-from fastgd import _curvature, _forecast
+from fastgd import _advice, _curvature, _forecast
 from fastgd._curvature import Bowl, modes
 from fastgd._request import make_problem as checked
 from fastgd._statistics import Statistics
@@ -288,11 +288,41 @@ def test_what_lanczos_sees_of_many_features_is_near(options, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(_curvature, "MANY", 10)
             near = fastgd.diagnose(X, y, optimizer=optimizer, **options)
-        assert near.epochs_is == "estimate"
+        assert (near.epochs_is, near.condition_is, exact.condition_is) == ("bound", "bound", "exact")
+        assert "at least" in repr(near)
+        assert near.condition <= exact.condition * (1 + 1e-9)
         assert near.lr_max_is == ("bound" if optimizer == "accelerated" else "estimate")
         assert near.lr_max == pytest.approx(exact.lr_max, rel=0.02)
         assert near.epochs == pytest.approx(exact.epochs, rel=0.05, abs=1)
         assert near.condition == pytest.approx(exact.condition, rel=0.1)
+
+
+@pytest.mark.parametrize("rows", [60, 30])
+def test_what_lanczos_does_not_see_is_a_bound(rows, monkeypatch, seed):
+    """Singular values from 1 to 1e-3: no few passes see the smallest."""
+    rng = np.random.default_rng(seed)
+    U, _ = np.linalg.qr(rng.standard_normal((60, 50)))
+    V, _ = np.linalg.qr(rng.standard_normal((50, 50)))
+    X = (8 * (U * np.logspace(0, -3, 50)) @ V.T)[:rows]
+    y = X @ rng.standard_normal(50) + 0.01 * rng.standard_normal(rows)
+    l2 = 0.0 if rows == 60 else 1e-7
+    options = {"fit_intercept": False, "l2": l2}
+    exact = fastgd.diagnose(X, y, **options)
+    result = fastgd.fit(X, y, lr=exact.lr_auto, epochs=300, **options)
+    full = result.check(X, y)
+    monkeypatch.setattr(_curvature, "MANY", 10)
+    monkeypatch.setattr(_curvature, "_PASSES", 12)
+    near, part = fastgd.diagnose(X, y, **options), result.check(X, y)
+    assert (near.condition_is, near.epochs_is, part.epochs_is) == ("bound", "bound", "bound")
+    assert near.condition <= exact.condition * (1 + 1e-6)
+    if l2:
+        assert near.mu == pytest.approx(l2)
+    else:
+        assert near.epochs < exact.epochs
+    assert part.excess_loss <= full.excess_loss * (1 + 1e-6)
+    assert f"at least {_advice.numbered(near.condition)}" in repr(near)
+    assert "at least" in repr(part)
+    assert "Nothing is left" not in repr(part)
 
 
 def test_accelerated_steps_beyond_those_simulated_are_an_estimate(monkeypatch):

@@ -184,7 +184,8 @@ def _takes(look: Look) -> str:
     if look.epochs_is == "none":
         return "takes a number of epochs that only a run can tell"
     if look.epochs_is == "bound":
-        return f"takes at least {count(look.epochs)} {within}, if the noise of the batches lets it come there"
+        noise = ", if the noise of the batches lets it come there" if look.asked.batch_size is not None else ""
+        return f"takes at least {count(look.epochs)} {within}{noise}"
     return f"takes {count(look.epochs)} {within}"
 
 
@@ -278,7 +279,7 @@ def _of_solver(look: Look) -> Iterator[str]:
         yield (
             f"Beyond about {rows} larger batches allow no larger rate to speak of: smaller ones learn more in an epoch."
         )
-    if look.epochs_is in ("exact", "estimate") and look.epochs > 1000:
+    if look.asked.batch_size is None and look.epochs > 1000:
         how = "fit without a rate and epochs needs one pass over the rows, and then steps that cost next to nothing"
         if n < 4 * d or (look.other or look.found).condition > _HARD:
             how = "closed_form solves this at once"

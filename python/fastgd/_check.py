@@ -47,11 +47,12 @@ class Check:
         Further epochs by this run's rule, begun afresh at its latest rate, until `excess_loss` is at most 1e-6: 0 if it
         is, infinity if it never will be, NaN where it cannot be told.
     epochs_is : {"exact", "estimate", "bound", "none"}
-        What `epochs_needed` is, as in `Diagnosis`; a bound from below in batches.
+        What `epochs_needed` is, as in `Diagnosis`; a bound from below in batches and against an estimate.
     against : {"closed form", "estimate", "certificate"}
         "closed form": the exact minimum, for squared losses without l1. "estimate" likewise, by some sixty passes of
         Lanczos's method, where more than 512 rows have more than 512 features (with l2 any number of rows): what
-        these do not see is missing from `excess_loss`, and the errors of the coefficients are NaN. "certificate":
+        these do not see is missing, so `excess_loss`, `condition` and `epochs_needed` are at least so much, and the
+        errors of the coefficients are NaN. "certificate":
         upper bounds from the gradient g alone, `f - f* <= |g|^2 / (2 mu)` and `|w - w*| <= |g| / mu`, NaN where the
         smallest curvature mu may be 0.
     advice : tuple of str
@@ -69,7 +70,8 @@ class Check:
     advice: tuple[str, ...]
 
     def _rows(self) -> list[tuple[str, str]]:
-        most = "at most " if self.against == "certificate" else ""
+        least = "at least " if self.against == "estimate" else ""
+        most = "at most " if self.against == "certificate" else least
 
         def told(value: float, what: str) -> str:
             if np.isnan(value):
@@ -87,7 +89,7 @@ class Check:
             ("intercept", told(self.intercept_error, "of its size off")),
             ("loss", told(self.excess_loss, "above the minimum")),
             ("gradient", "not to be told" if np.isnan(self.grad_norm) else f"{self.grad_norm:.3g} long"),
-            ("condition", "not to be told" if np.isnan(self.condition) else numbered(self.condition)),
+            ("condition", "not to be told" if np.isnan(self.condition) else f"{least}{numbered(self.condition)}"),
             ("further", further),
         ]
 
@@ -176,7 +178,7 @@ def _errors(found: Modes, at: tuple[Array, Array], *, intercept: bool) -> tuple[
 def _further(result: FitResult, found: Modes, n: int, *, summed: bool) -> tuple[float, str]:
     """Epochs from here by the same rule, at the rate of the last step, and what that number is."""
     if found.excess.sum() <= SMALL * found.yardstick:
-        return 0.0, "exact"
+        return 0.0, "exact" if found.exact else "bound"
     lr = float(result.history.lr[-1]) if len(result.history.lr) else result.lr
     if not lr > 0:
         return np.nan, "none"
@@ -240,7 +242,12 @@ def _advice(result: FitResult, problem: Problem, excess: float, needed: float, a
     facts, options = facts_of(result.options["loss"][0]), result.options
     done = excess <= SMALL
     said = []
-    if done:
+    if done and against == "estimate":
+        said.append(
+            "Some sixty passes see nothing that is left to do; directions that hardly curve they do not see, and these "
+            "may hold more."
+        )
+    elif done:
         said.append("Nothing is left to do: the loss is within a millionth of the minimum.")
     elif needed == np.inf and result.engine != "closed_form":
         said.append(f"At lr={result.lr:g} it never gets there: fastgd.diagnose with this run's options says why.")

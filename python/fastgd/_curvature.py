@@ -25,6 +25,8 @@ MANY = 512
 _PASSES, _ROOM = 50, 1 << 26
 #: singular values so small beside the largest have lost digits, which the inverse has not
 _SURE = 1e-6
+#: columns whose sizes differ so much, or means from 0 beside their deviations, may lose directions to it
+_UNEVEN = 1e3
 #: a minimum below so much of the objective at zero is 0 but for rounding
 NOTHING = float(np.finfo(np.float64).eps)
 
@@ -257,7 +259,9 @@ def _by_values(
     live = values > values[0] * max(X.shape) * np.finfo(np.float64).eps * rounding[0]
     sure = live & (values > _SURE * values[0])
     at: Minimum | None = None
-    if not sure.all() and len(X):
+    sizes = np.abs(X).max(axis=0)
+    uneven = sizes.max(initial=0.0) > _UNEVEN * sizes[sizes > 0].min(initial=np.inf) or rounding[1] > _UNEVEN
+    if uneven and not sure.all():
         at = minimum_of(X, rest, intercept=intercept, rounding=rounding[1])
         live = sure
     U, values, Vt = U[:, live], values[live], Vt[live]
@@ -285,8 +289,10 @@ def _by_values(
 def _by_lanczos(problem: Problem, bowl: Bowl, theta: Array, of_l2: Array) -> dict[str, Any]:
     """What some passes over the rows see: Ritz values, and by Gauss's quadrature their share of the excess.
 
-    Golub and Meurant, "Matrices, Moments and Quadrature with Applications", 2010. From the gradient at the start; the
-    largest value from a fixed Gaussian start, too, for the gradient may be orthogonal to its vector.
+    Golub and Meurant, "Matrices, Moments and Quadrature with Applications", 2010. The values lie between the smallest
+    and the largest curvature, and the quadrature of the excess, whose integrand is 1 / curvature, is at most that.
+    From the gradient at the start; the largest value from a fixed Gaussian start, too, for the gradient may be
+    orthogonal to its vector.
     """
     d = problem.X.shape[1]
 
@@ -309,6 +315,8 @@ def _by_lanczos(problem: Problem, bowl: Bowl, theta: Array, of_l2: Array) -> dic
     excess = weights * (grad**2).sum() / (2 * values)
     if len(largest) and (not len(values) or largest[0] > values[0]):
         values, excess = np.append(largest[0], values), np.append(0.0, excess)
+    if len(values) and not bowl.fit_intercept and d > len(problem.X) and values[-1] > of_l2.min() > 0:
+        values, excess = np.append(values, of_l2.min()), np.append(excess, 0.0)  # what the rows leave to the penalty
     least = max(at_start - float(excess.sum()), 0.0)
     bare = values[0] if len(values) else 0.0
     if of_l2.any():

@@ -46,6 +46,9 @@ class Diagnosis:
         whose curvature has none: those with kinks, and poisson.
     condition : float
         L / mu.
+    condition_is : {"exact", "bound", "none"}
+        "bound": at least so much, mu being at most what is told, where more than 512 rows (with l2 any number) have
+        more than 512 features, and some sixty passes of Lanczos's method are all that is seen. "none": NaN.
     lr_max : float
         The largest stable rate.
     lr_max_is : {"exact", "estimate", "bound", "none"}
@@ -70,8 +73,8 @@ class Diagnosis:
         that is never reached.
     epochs_is : {"exact", "estimate", "bound", "none"}
         "exact" full batch on a squared loss with sgd, momentum, nesterov and accelerated, but for the rounding of a
-        run's own numbers; "estimate" for more than 512 rows with more than 512 features, and beyond 100,000 accelerated
-        steps; "bound" for squared losses in batches: at least so many, half of what the mean path takes; "none": NaN.
+        run's own numbers; "estimate" beyond 100,000 accelerated steps, of many features fewer; "bound", at least so many, where `condition_is`
+        is a bound, and for squared losses in batches, half of what the mean path takes; "none": NaN.
     verdict : {"diverges", "oscillates", "crawls", "good"} or None
         On `lr`. "diverges": at or beyond `lr_max` where that is no mere bound; accelerated steps where they are known
         to grow. "oscillates": beyond 0.75 `lr_max`, where along the stiffest direction more than half of each step is
@@ -90,6 +93,7 @@ class Diagnosis:
     L: float
     mu: float
     condition: float
+    condition_is: str
     lr_max: float
     lr_max_is: str
     lr_auto: float
@@ -106,6 +110,8 @@ class Diagnosis:
     def _rows(self) -> list[tuple[str, str]]:
         if self.condition == self.condition:
             bent = f"{numbered(self.condition)} (L {self.L:.6g}, mu {self.mu:.6g})"
+            if self.condition_is == "bound":
+                bent = f"at least {numbered(self.condition)} (L about {self.L:.6g}, mu at most {self.mu:.6g})"
         else:
             bent = "not to be told"
         said = {"exact": "stable below {:.6g}", "estimate": "stable below about {:.6g}", "bound": "sure below {:.6g}"}
@@ -192,7 +198,7 @@ def diagnose(
     each of its eigenvectors a full-batch rule is a recurrence of one number, which tells its epochs without running
     them (Polyak, "Introduction to Optimization", 1987, section 2.1.2; O'Donoghue and Candes, "Adaptive Restart for
     Accelerated Gradient Schemes", 2015). That costs n d^2 + d^3 as `fastgd.fit` without options does; where more than
-    512 rows have more than 512 features some sixty passes by Lanczos's method estimate the same.
+    512 rows have more than 512 features some sixty passes by Lanczos's method bound the same.
 
     Examples
     --------
@@ -229,6 +235,7 @@ def diagnose(
         L=found.largest if bends else np.nan,
         mu=found.smallest if bends else np.nan,
         condition=found.condition if bends else np.nan,
+        condition_is="none" if not bends else "exact" if found.exact else "bound",
         lr_max=look.stable.limit,
         lr_max_is=look.stable.kind,
         lr_auto=look.lr_auto,
@@ -339,7 +346,7 @@ def epochs_by(
         return np.nan, "none"
     if B is None and name in ("sgd", "momentum", "nesterov", "accelerated"):
         steps, exact = steps_to(small, found.values, found.excess, name, parameters, lr)
-        return steps, "exact" if exact and found.exact else "estimate"
+        return steps, "bound" if not found.exact else "exact" if exact else "estimate"
     if B is None or name not in ("sgd", "momentum", "nesterov", "implicit") or (summed and found.ridge.any()):
         return np.nan, "none"
     # the mean path is that of full-batch steps; a few rows may by their order be faster, but hardly twice

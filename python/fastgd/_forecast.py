@@ -8,10 +8,10 @@ import numpy as np
 
 from fastgd._door import Array
 
-#: steps of the accelerated rule that are simulated at most
-_STEPS = 100_000
-#: steps that are looked at together, and at most so often
-_TOGETHER, _LOOKS = 2048, 64
+#: steps of the accelerated rule that are simulated at most, and these times the square of the modes
+_STEPS, _WORK = 100_000, 2e9
+#: steps that are looked at together, and these times the modes; at most so often
+_TOGETHER, _ROOM, _LOOKS = 2048, 100_000, 64
 
 
 def steps_to(
@@ -67,10 +67,11 @@ def steps_to(
     at = _first(below, small) if steady.any() else 0.0
     if not np.isfinite(last):
         return np.inf, True
+    together = max(16, min(_TOGETHER, _ROOM // len(excess)))
     for _ in range(_LOOKS):
         if at >= last:
             return float(last), True
-        t = np.arange(at, min(at + _TOGETHER, last))
+        t = np.arange(at, min(at + together, last))
         now = excess @ np.abs(c1[:, None] * r1[:, None] ** t + c2[:, None] * r2[:, None] ** t) ** 2
         if (now <= small).any():
             return float(t[int(np.argmax(now <= small))]), True
@@ -93,12 +94,13 @@ def _first(falling: Callable[[float], float], small: float) -> float:
 
 
 def _accelerated(small: float, values: Array, excess: Array, lr: float) -> tuple[float, bool]:
-    """Step by step, for it restarts; what is beyond `_STEPS` at the mean pace of the later half."""
+    """Step by step, for it restarts; what is beyond `_STEPS` or `_WORK` at the mean pace of the later half."""
     # a mode's distance from the minimum, from its start, so that excess = values / 2 x^2
     x = z = np.sqrt(2 * excess / values)
     step, t, half, end = lr * values, 1.0, 0.0, 0.0
     start = float(excess.sum())
-    for k in range(1, _STEPS + 1):
+    most = int(min(_STEPS, max(_WORK / len(values) ** 2, 100)))
+    for k in range(1, most + 1):
         move = step * z
         new = z - move
         change = new - x
@@ -113,8 +115,8 @@ def _accelerated(small: float, values: Array, excess: Array, lr: float) -> tuple
             return float(k), True
         if not now <= 1e6 * start:
             return np.inf, True
-        if k == _STEPS // 2:
+        if k == most // 2:
             half = now
         end = now
-    pace = np.log(half / end) / (_STEPS - _STEPS // 2)
-    return (float(_STEPS + np.log(end / small) / pace) if pace > 0 else np.inf), False
+    pace = np.log(half / end) / (most - most // 2)
+    return (float(most + np.log(end / small) / pace) if pace > 0 else np.inf), False
