@@ -169,6 +169,9 @@ def test_where_no_certificate_holds_none_is_given():
 
 def test_in_batches_the_rest_is_a_bound():
     x, y = fastgd.datasets.load_points()
+    noisy = fastgd.fit(x, y, lr=1e-4, epochs=10, batch_size=10, rng=0).check(x, y)
+    assert (noisy.epochs_is, np.isnan(noisy.epochs_needed)) == ("none", True)  # a constant rate never gets there
+    y = 3 + 2 * x
     found = fastgd.fit(x, y, lr=1e-4, epochs=10, batch_size=10, rng=0).check(x, y)
     assert found.epochs_is == "bound"
     assert "at least" in repr(found)

@@ -23,6 +23,8 @@ _HARD = 1e8
 _OFF = 10.0
 #: entries of an eigenvector that count, beside its largest; and one that is nearly all of it
 _LOUD, _ALONE = 0.2, 0.9
+#: noise of batches, relative to the minimum, that is worth a word
+_HOPS = 1e-3
 #: rules whose steps grow with the gradient
 _BY_GRADIENT = ("sgd", "momentum", "nesterov", "accelerated", "implicit")
 
@@ -73,6 +75,8 @@ class Look:
     lr_auto: float
     epochs: float
     epochs_is: str
+    #: how far above the minimum the noise of batches keeps the loss, relative to it
+    noise: float
     verdict: str | None
     #: the columns, those first whose scale does most harm; and the harm of each
     order: NDArray[np.intp]
@@ -116,6 +120,11 @@ def advise(look: Look) -> Iterator[str]:
         yield from _of_scale(look)
     yield from _of_directions(look)
     yield from _of_penalty(look)
+    if look.noise > _HOPS:
+        yield (
+            "A constant rate ends in that noise: a schedule that lets the rate fall, or average='tail', comes nearer to "
+            "the minimum."
+        )
     yield from _of_solver(look)
 
 
@@ -162,6 +171,8 @@ def _of_rate(look: Look) -> str:
         are = "sure to be stable" if stable.kind == "bound" else "stable"
         below = f"Full-batch steps are {are} below {about}{stable.formula} = {stable.limit:.6g}"
         return f"lr={lr:g} diverges. {below}{_because(look)}. {use}"
+    if look.verdict == "oscillates" and lr <= look.sure and asked.batch_size is not None:
+        return f"lr={lr:g} {takes}. {use}"
     if look.verdict == "oscillates":
         if stable.kind == "bound" or asked.batch_size is not None:
             beyond = f"lr={lr:g} is beyond {about}what is sure to be stable, {stable.limit:.6g}{_because(look)}"
@@ -181,12 +192,19 @@ def _takes(look: Look) -> str:
     within = "until the loss is within a millionth of its minimum"
     if found.least <= NOTHING * found.zero:
         within = "until the loss has fallen to a millionth"
+    if look.noise > 1e-6:
+        keeps = f"keeps the loss about {_percent(look.noise)} above"
+        return f"ends in hops about the minimum: the noise of its batches {keeps}"
     if look.epochs_is == "none":
         return "takes a number of epochs that only a run can tell"
     if look.epochs_is == "bound":
         noise = ", if the noise of the batches lets it come there" if look.asked.batch_size is not None else ""
         return f"takes at least {count(look.epochs)} {within}{noise}"
     return f"takes {count(look.epochs)} {within}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 1 else f"{share:.2g} times its size"
 
 
 def _because(look: Look) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from fastgd import _door
 from fastgd._advice import count, numbered
 from fastgd._curvature import NOTHING, Bowl, Modes, is_wide, modes
-from fastgd._diagnose import SMALL, epochs_by
+from fastgd._diagnose import SMALL, epochs_by, noise_of
 from fastgd._door import Array
 from fastgd._html import table
 from fastgd._parts import loss_and_gradient
@@ -130,7 +130,7 @@ def check(result: FitResult, X: Any, y: Any, sample_weight: Any = None) -> Check
         against, norm = "closed form" if found.exact else "estimate", float(np.linalg.norm(found.grad))
         excess = _share(float(found.excess.sum()), found.yardstick)
         of_coef, of_intercept = _errors(found, at, intercept=intercept)
-        needed, told = _further(result, found, len(problem.X), summed=facts["reduction"] == "sum")
+        needed, told = _further(result, found, len(problem.X), whole, summed=facts["reduction"] == "sum")
     return Check(
         coef_error=of_coef,
         intercept_error=of_intercept,
@@ -175,7 +175,7 @@ def _errors(found: Modes, at: tuple[Array, Array], *, intercept: bool) -> tuple[
     return _share(float(np.linalg.norm(w)), float(np.linalg.norm(coef - w))), of_intercept
 
 
-def _further(result: FitResult, found: Modes, n: int, *, summed: bool) -> tuple[float, str]:
+def _further(result: FitResult, found: Modes, n: int, whole: float, *, summed: bool) -> tuple[float, str]:
     """Epochs from here by the same rule, at the rate of the last step, and what that number is."""
     if found.excess.sum() <= SMALL * found.yardstick:
         return 0.0, "exact" if found.exact else "bound"
@@ -183,6 +183,11 @@ def _further(result: FitResult, found: Modes, n: int, *, summed: bool) -> tuple[
     if not lr > 0:
         return np.nan, "none"
     size = result.options.get("batch_size")
+    if size is not None and size < n and found.least > NOTHING * found.zero:
+        constant = result.options.get("schedule", ("constant", {}))[0] == "constant"
+        trace = whole * (float(found.squares.sum()) + result.options["fit_intercept"]) * (size / n if summed else 1.0)
+        if constant and noise_of(result.options.get("optimizer", (result.optimizer, {})), size, lr, trace) > SMALL:
+            return np.nan, "none"
     rule = result.options.get("optimizer", (result.optimizer, {}))
     return epochs_by(found, rule, None if size is None or size >= n else size, n, lr, summed=summed)
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastgd import _core, _door
 from fastgd._advice import ILL, Asked, Look, advise, count, numbered
 from fastgd._auto import bend_of, bent, largest_target, of_rule
-from fastgd._curvature import Bowl, Modes, is_wide, modes
+from fastgd._curvature import NOTHING, Bowl, Modes, is_wide, modes
 from fastgd._door import Array
 from fastgd._forecast import steps_to
 from fastgd._html import table
@@ -23,6 +23,8 @@ from fastgd.insight import Stable, batch_spread, stability
 SMALL = 1e-6
 #: a rate above so much of the largest stable one oscillates
 _SWINGS = 0.75
+#: noise of batches that is too much, relative to the minimum
+_LOUD = 0.01
 #: a rate is beyond a bound if by more than rounding
 _ROUNDING = 1e-9
 #: more epochs than that, or so much less than the automatic rate, is a crawl
@@ -73,12 +75,14 @@ class Diagnosis:
         that is never reached.
     epochs_is : {"exact", "estimate", "bound", "none"}
         "exact" full batch on a squared loss with sgd, momentum, nesterov and accelerated, but for the rounding of a
-        run's own numbers; "estimate" beyond 100,000 accelerated steps, of many features fewer; "bound", at least so many, where `condition_is`
-        is a bound, and for squared losses in batches, half of what the mean path takes; "none": NaN.
+        run's own numbers; "estimate" beyond 100,000 accelerated steps, of many features fewer; "bound", at least so
+        many, where `condition_is` is a bound, and for squared losses in batches, half of what the mean path takes;
+        "none": NaN, as in batches whose noise keeps the loss about lr tr f* / (2 B) above f*, if that is more.
     verdict : {"diverges", "oscillates", "crawls", "good"} or None
         On `lr`. "diverges": at or beyond `lr_max` where that is no mere bound; accelerated steps where they are known
         to grow. "oscillates": beyond 0.75 `lr_max`, where along the stiffest direction more than half of each step is
-        taken back by the next; beyond a `lr_max` that is a bound, or about one in batches, where steps may diverge.
+        taken back by the next; beyond a `lr_max` that is a bound, or about one in batches, where steps may diverge;
+        beyond twice `lr_auto` where the noise of batches keeps the loss more than 1 % above the minimum.
         "crawls": more than 1000 epochs, or less than a tenth of `lr_auto`. "good": all else. None without `lr`, and
         where `lr_max_is` is "none".
     features : tuple of int, or of str where X was a table with names
@@ -290,8 +294,12 @@ def _look(asked: Asked) -> Look:
         bend = bent(B, asked.implicit, largest=share * found.bare, trace=trace) + of_l2
     lr_auto = of_rule(1 / bend if 0 < bend < np.inf else 1.0, *asked.optimizer)
 
+    noise = 0.0
+    if B is not None and facts["squared"] and found.known and found.least > NOTHING * found.zero:
+        noise = noise_of(asked.optimizer, B, lr_auto if asked.lr is None else asked.lr, trace, stable.limit)
+
     def epochs(found: Modes, B: int | None, lr: float) -> tuple[float, str]:
-        if not facts["squared"]:
+        if not facts["squared"] or noise > SMALL:
             return np.nan, "none"
         return epochs_by(found, asked.optimizer, B, n, lr, summed=facts["reduction"] == "sum")
 
@@ -316,7 +324,8 @@ def _look(asked: Asked) -> Look:
         lr_auto=lr_auto,
         epochs=takes,
         epochs_is=told,
-        verdict=None if asked.lr is None else _verdict(asked, stable, sure, lr_auto, takes, told),
+        noise=noise,
+        verdict=None if asked.lr is None else _verdict(asked, stable, sure, lr_auto, takes, told, noise),
         order=order,
         harm=harm,
         elsewhere=elsewhere,
@@ -328,6 +337,26 @@ def _bend(problem: Problem, loss: str, batch_size: int | None) -> float:
     if facts_of(loss)["smooth"]:
         return largest_target(problem.y)
     return bend_of(float(np.average(np.abs(problem.y).mean(axis=1), weights=problem.sample_weight)), batch_size)
+
+
+def noise_of(
+    optimizer: tuple[str, dict[str, float]], batch_size: int, lr: float, trace: float, limit: float = np.inf
+) -> float:
+    """About how far above the minimum batches keep a squared loss at a constant rate, relative to it.
+
+    Independent draws of B rows about the minimum have gradients of covariance c^2 r^2 H / B, r^2 being the mean square
+    residual, so the distances have lr c r^2 / (2 B) times the identity: an excess of lr tr f* / (2 B). Rows that come
+    in turn are quieter, rates near the largest stable one, `limit`, by 1 / (1 - lr / limit) louder. Steps with momentum
+    are 1 / (1 - beta) as long; implicit ones on a row have rate lr / (1 + lr tr) of a limit of about 2 / tr.
+    """
+    name, parameters = optimizer
+    if name not in ("sgd", "momentum", "nesterov", "implicit"):
+        return 0.0
+    a = lr / (1 - parameters.get("beta", 0.0)) * trace
+    if name == "implicit":
+        a = a / (1 + a) if a < np.inf else 1.0
+        return a / (2 - a)
+    return a / (2 * batch_size) / (1 - lr / limit if lr < limit else 1.0)
 
 
 def epochs_by(
@@ -364,7 +393,9 @@ def _spread(asked: Asked, found: Modes, bowl: Bowl) -> float:
     return batch_spread(rows, found.values, vectors, whole=bowl.whole, intercept=asked.intercept)
 
 
-def _verdict(asked: Asked, stable: Stable, sure: float, lr_auto: float, epochs: float, told: str) -> str | None:
+def _verdict(
+    asked: Asked, stable: Stable, sure: float, lr_auto: float, epochs: float, told: str, noise: float
+) -> str | None:
     lr = asked.lr
     assert lr is not None
     if stable.kind == "none":
@@ -377,6 +408,8 @@ def _verdict(asked: Asked, stable: Stable, sure: float, lr_auto: float, epochs: 
     elif lr >= stable.limit:
         return "diverges"
     elif lr > _SWINGS * stable.limit:
+        return "oscillates"
+    if noise > _LOUD and lr > 2 * lr_auto:
         return "oscillates"
     return "crawls" if epochs > _LONG or lr < lr_auto / _SLOW else "good"
 
