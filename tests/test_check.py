@@ -167,6 +167,21 @@ def test_where_no_certificate_holds_none_is_given():
     assert np.isnan(fastgd.fit(*wide, l1=0.1, lr=0.001, epochs=5).check(*wide).excess_loss)
 
 
+@pytest.mark.parametrize("batch_size", [None, 30])
+@pytest.mark.parametrize(
+    "schedule", ["invscaling", "exponential", ("step", {"every": 3}), ("linear", {"end": 1e-5}), "cosine"]
+)
+def test_the_rate_of_the_rest_is_the_schedule_s_last(schedule, batch_size):
+    X, y = generic(noise=0.0)
+    run = {"lr": 0.1, "epochs": 11, "schedule": schedule, "batch_size": batch_size, "shuffle": False}
+    found = fastgd.fit(X, y, record="step", **run).check(X, y)
+    for record in (None, "epoch", 7):
+        again = fastgd.fit(X, y, record=record, **run).check(X, y)
+        assert repr(again) == repr(found)
+    slow = fastgd.fit(X, y, lr=0.1, epochs=11, schedule=("linear", {"end": 1e-5}), record=None).check(X, y)
+    assert "At lr=1e-05, where the schedule ended, that is long" in slow.advice[0]
+
+
 def test_in_batches_the_rest_is_a_bound():
     x, y = fastgd.datasets.load_points()
     noisy = fastgd.fit(x, y, lr=1e-4, epochs=10, batch_size=10, rng=0).check(x, y)

@@ -122,8 +122,8 @@ def advise(look: Look) -> Iterator[str]:
     yield from _of_penalty(look)
     if look.noise > _HOPS:
         yield (
-            "A constant rate ends in that noise: a schedule that lets the rate fall, or average='tail', comes nearer to "
-            "the minimum."
+            "A constant rate ends in that noise: a schedule that lets the rate fall, or average='tail', comes nearer "
+            "to the minimum."
         )
     yield from _of_solver(look)
 

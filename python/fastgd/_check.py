@@ -140,7 +140,7 @@ def check(result: FitResult, X: Any, y: Any, sample_weight: Any = None) -> Check
         epochs_needed=needed,
         epochs_is=told,
         against=against,
-        advice=tuple(_advice(result, problem, excess, needed, against)),
+        advice=tuple(_advice(result, problem, excess, needed, against, _last_rate(result, len(problem.X)))),
     )
 
 
@@ -179,7 +179,7 @@ def _further(result: FitResult, found: Modes, n: int, whole: float, *, summed: b
     """Epochs from here by the same rule, at the rate of the last step, and what that number is."""
     if found.excess.sum() <= SMALL * found.yardstick:
         return 0.0, "exact" if found.exact else "bound"
-    lr = float(result.history.lr[-1]) if len(result.history.lr) else result.lr
+    lr = _last_rate(result, n)
     if not lr > 0:
         return np.nan, "none"
     size = result.options.get("batch_size")
@@ -190,6 +190,20 @@ def _further(result: FitResult, found: Modes, n: int, whole: float, *, summed: b
             return np.nan, "none"
     rule = result.options.get("optimizer", (result.optimizer, {}))
     return epochs_by(found, rule, None if size is None or size >= n else size, n, lr, summed=summed)
+
+
+def _last_rate(result: FitResult, n: int) -> float:
+    """That of the last step, by the schedule where it was not recorded."""
+    history, (name, parameters) = result.history, result.options.get("schedule", ("constant", {}))
+    if len(history.lr) and history.step[-1] == result.n_steps:
+        return float(history.lr[-1])
+    if name == "constant" or not result.n_steps:
+        return result.lr
+    from fastgd.reference.schedule import schedules  # imports fastgd
+
+    steps = -(-n // (result.options["batch_size"] or n))  # of an epoch
+    last, finished = result.options["epochs"] * steps, (result.n_steps - 1) // steps
+    return float(schedules[name](**parameters).rate(result.lr, result.n_steps, finished, last))
 
 
 def _certified(
@@ -241,12 +255,13 @@ def _least_curvature(result: FitResult, problem: Problem, found: Modes) -> float
     return float(np.min(result.options["l2"] / np.square(scale)))
 
 
-def _advice(result: FitResult, problem: Problem, excess: float, needed: float, against: str) -> list[str]:
+def _advice(result: FitResult, problem: Problem, excess: float, needed: float, against: str, lr: float) -> list[str]:
     """What to do, and which solver is made for such a problem."""
     n, d = problem.X.shape
     facts, options = facts_of(result.options["loss"][0]), result.options
     done = excess <= SMALL
     said = []
+    rate = f"At lr={lr:g}" + (", where the schedule ended," if lr != result.lr else "")
     if done and against == "estimate":
         said.append(
             "Some sixty passes see nothing that is left to do; directions that hardly curve they do not see, and these "
@@ -255,9 +270,9 @@ def _advice(result: FitResult, problem: Problem, excess: float, needed: float, a
     elif done:
         said.append("Nothing is left to do: the loss is within a millionth of the minimum.")
     elif needed == np.inf and result.engine != "closed_form":
-        said.append(f"At lr={result.lr:g} it never gets there: fastgd.diagnose with this run's options says why.")
+        said.append(f"{rate} it never gets there: fastgd.diagnose with this run's options says why.")
     elif needed > 1000:
-        said.append(f"At lr={result.lr:g} that is long: fastgd.diagnose with this run's options says why.")
+        said.append(f"{rate} that is long: fastgd.diagnose with this run's options says why.")
     if facts["squared"] and np.isnan(excess) and against != "certificate":
         return ["X or y hold numbers that are too large to be squared: divide them by their size first."]
     if not facts["squared"]:
