@@ -297,6 +297,21 @@ def test_advice_names_what_is_wrong(sentence):
     assert not any(other in said for other in ADVISED if other[:9] != sentence[:9] and "constant" in other)
 
 
+def test_constants_are_told_for_what_they_are():
+    X, y = generic()
+    nought, weight = X * [1, 0, 1, 0], np.arange(120) % 2.0
+    for intercept in (True, False):
+        said = fastgd.diagnose(nought, y, fit_intercept=intercept).advice[0]
+        assert said == "Column 1 of X and column 3 of X are 0 in every row. Leave them out."
+    assert "an intercept by another name" in fastgd.diagnose(nought + np.eye(4)[1], y, fit_intercept=False).advice[1]
+    assert "constant" not in " ".join(fastgd.diagnose(X[:1], y[:1]).advice)
+    seen = np.where(weight > 0, 3.0, y)
+    assert "y is constant" in fastgd.diagnose(X, seen, sample_weight=weight).advice[0]
+    assert "Leave the rate out" not in repr(fastgd.diagnose(X * [1e3, 1, 1, 1], y, lr=10.0))
+    assert " inf " not in repr(fastgd.diagnose(X, y, lr=1e-320))
+    assert "inf" not in repr(fastgd.diagnose(X * 1e200, y))
+
+
 def test_a_sound_problem_gets_one_sentence():
     X, y = generic()
     assert len(fastgd.diagnose(X, y, lr=0.2).advice) == 1

@@ -131,19 +131,30 @@ def advise(look: Look) -> Iterator[str]:
 def _of_data(look: Look) -> Iterator[str]:
     """What is wrong with the data, whatever the rate."""
     found, y, intercept = look.found, look.asked.problem.y, look.asked.intercept
-    flat = [look.name(int(j)) for j in np.flatnonzero(~(found.spread > 0))]
-    if flat:
-        listed, one = _listed(flat), len(flat) == 1
+    weight = look.asked.problem.sample_weight
+    counted = np.flatnonzero(weight > 0) if weight is not None else np.arange(len(y))
+    flat = np.flatnonzero(~(found.spread > 0)) if len(counted) > 1 else np.zeros(0, np.intp)
+    nought = [int(j) for j in flat if not look.asked.problem.X[counted, j].any()]
+    if nought:
+        listed, them = _columns(look, nought)
+        yield f"{listed} 0 in every row. Leave {them} out."
+    if rest := [int(j) for j in flat if j not in nought]:
         what = "what the intercept does already" if intercept else "an intercept by another name"
-        are, them = ("is", "it") if one else ("are", "them")
-        yield f"{listed[0].upper()}{listed[1:]} {are} constant: that is {what}. Leave {them} out."
-    if intercept and (y == y[:1]).all():
+        listed, them = _columns(look, rest)
+        yield f"{listed} constant: that is {what}. Leave {them} out."
+    if intercept and len(counted) > 1 and (y[counted] == y[counted[:1]]).all():
         yield "y is constant: the intercept alone fits it, and there is nothing else to learn."
     if not intercept and look.statistics is not None:
         of_y = slice(len(found.squares), None)
         off = np.abs(look.statistics.at[of_y]) > 2 * look.statistics.spread[of_y]
         if off.any() and found.least > 0.01 * found.zero:
             yield "There is no intercept, but y is far from 0 in the mean: fit_intercept=True would be worth trying."
+
+
+def _columns(look: Look, which: list[int]) -> tuple[str, str]:
+    """These columns and their verb, to begin a sentence with; what to call them later."""
+    listed, one = _listed([look.name(j) for j in which]), len(which) == 1
+    return f"{listed[0].upper()}{listed[1:]} {'is' if one else 'are'}", "it" if one else "them"
 
 
 def _of_rate(look: Look) -> str:
@@ -183,7 +194,8 @@ def _of_rate(look: Look) -> str:
         return f"lr={lr:g} {takes}."
     who = _slowest(look)
     times = look.lr_auto / lr
-    could = f" The automatic rate, {auto}, is {numbered(times)} times as large." if times >= 2 else ""
+    larger = f"{numbered(times)} times as large" if times < np.inf else "larger beyond all numbers"
+    could = f" The automatic rate, {auto}, is {larger}." if times >= 2 else ""
     return f"lr={lr:g} {takes}{f', and {who} is what crawls' if who else ''}.{could}"
 
 
@@ -297,7 +309,7 @@ def _of_solver(look: Look) -> Iterator[str]:
         yield (
             f"Beyond about {rows} larger batches allow no larger rate to speak of: smaller ones learn more in an epoch."
         )
-    if look.asked.batch_size is None and look.epochs > 1000:
+    if look.asked.batch_size is None and look.epochs > 1000 and look.verdict != "diverges":
         how = "fit without a rate and epochs needs one pass over the rows, and then steps that cost next to nothing"
         if n < 4 * d or (look.other or look.found).condition > _HARD:
             how = "closed_form solves this at once"

@@ -19,6 +19,9 @@ from fastgd._request import Problem, facts_of, make_loss, make_problem, make_thr
 from fastgd._standard import Frame
 from fastgd._statistics import Statistics
 
+#: what is so small beside the targets is 0 but for rounding
+_NOTHING = 1e-13
+
 if TYPE_CHECKING:
     from fastgd.result import FitResult
 
@@ -68,6 +71,8 @@ class Check:
     epochs_is: str
     against: str
     advice: tuple[str, ...]
+    #: whether there is an intercept
+    fit_intercept: bool
 
     def _rows(self) -> list[tuple[str, str]]:
         least = "at least " if self.against == "estimate" else ""
@@ -76,6 +81,8 @@ class Check:
         def told(value: float, what: str) -> str:
             if np.isnan(value):
                 return "not to be told"
+            if value == np.inf:
+                return f"{what}, which is 0" if self.against != "certificate" else "not to be told"
             return f"{most}{f'{100 * value:.3g} %' if 1e-4 < value < np.inf else f'{value:.2g}'} {what}"
 
         further = "not to be told"
@@ -84,9 +91,10 @@ class Check:
         elif not np.isnan(self.epochs_needed):
             lead = "at least " if self.epochs_is == "bound" else ""
             further = f"{lead}{count(self.epochs_needed)} to a loss within a millionth of the minimum"
+        b = [("intercept", told(self.intercept_error, "of its size off"))] if self.fit_intercept else []
         return [
             ("coef", told(self.coef_error, "of its length off")),
-            ("intercept", told(self.intercept_error, "of its size off")),
+            *b,
             ("loss", told(self.excess_loss, "above the minimum")),
             ("gradient", "not to be told" if np.isnan(self.grad_norm) else f"{self.grad_norm:.3g} long"),
             ("condition", "not to be told" if np.isnan(self.condition) else f"{least}{numbered(self.condition)}"),
@@ -129,7 +137,8 @@ def check(result: FitResult, X: Any, y: Any, sample_weight: Any = None) -> Check
     else:
         against, norm = "closed form" if found.exact else "estimate", float(np.linalg.norm(found.grad))
         excess = _share(float(found.excess.sum()), found.yardstick)
-        of_coef, of_intercept = _errors(found, at, intercept=intercept)
+        at_start = found.least + float(found.excess.sum())  # of which the distances' rounding is a part
+        of_coef, of_intercept = _errors(found, at, np.sqrt(2 * max(found.zero, at_start) / whole), intercept=intercept)
         needed, told = _further(result, found, len(problem.X), whole, summed=facts["reduction"] == "sum")
     return Check(
         coef_error=of_coef,
@@ -141,6 +150,7 @@ def check(result: FitResult, X: Any, y: Any, sample_weight: Any = None) -> Check
         epochs_is=told,
         against=against,
         advice=tuple(_advice(result, problem, excess, needed, against, _last_rate(result, len(problem.X)))),
+        fit_intercept=intercept,
     )
 
 
@@ -162,8 +172,11 @@ def _share(excess: float, yardstick: float) -> float:
     return excess / yardstick if yardstick else (0.0 if excess == 0 else np.inf)
 
 
-def _errors(found: Modes, at: tuple[Array, Array], *, intercept: bool) -> tuple[float, float]:
-    """Of coefficients and intercepts, relative to those of the nearest minimum."""
+def _errors(found: Modes, at: tuple[Array, Array], size: float, *, intercept: bool) -> tuple[float, float]:
+    """Of coefficients and intercepts, relative to those of the nearest minimum.
+
+    What makes no difference beside targets of this size is 0, and nothing is relative to that.
+    """
     if found.away is None:
         return np.nan, np.nan
     coef, b = at
@@ -171,8 +184,22 @@ def _errors(found: Modes, at: tuple[Array, Array], *, intercept: bool) -> tuple[
     frame = found.frame or Frame(np.zeros(d), np.ones(d))
     w, v = found.away[:, :d] / frame.scale, found.away[:, d] if intercept else np.zeros(K)
     v = v - w @ frame.mean
-    of_intercept = _share(float(np.linalg.norm(v)), float(np.linalg.norm(b - v))) if intercept else 0.0
-    return _share(float(np.linalg.norm(w)), float(np.linalg.norm(coef - w))), of_intercept
+    least = _NOTHING * size
+    of_intercept = _relative(v, b - v, least) if intercept else 0.0
+    effect = frame.scale * np.sqrt(
+        found.squares
+    )  # of a coefficient on the predictions; a penalty makes it small rightly
+    length = float(np.linalg.norm((coef - w) * effect))
+    gone = length <= least and not found.ridge.any()
+    return _relative(w, coef - w, float(np.linalg.norm(coef - w)) if gone else 0.0), of_intercept
+
+
+def _relative(away: Array, truth: Array, least: float) -> float:
+    """The one's length over the other's; up to `least` both are 0."""
+    length, size = float(np.linalg.norm(away)), float(np.linalg.norm(truth))
+    if size > least:
+        return length / size
+    return 0.0 if length <= least else np.nan
 
 
 def _further(result: FitResult, found: Modes, n: int, whole: float, *, summed: bool) -> tuple[float, str]:
@@ -199,11 +226,16 @@ def _last_rate(result: FitResult, n: int) -> float:
         return float(history.lr[-1])
     if name == "constant" or not result.n_steps:
         return result.lr
-    from fastgd.reference.schedule import schedules  # imports fastgd
-
     steps = -(-n // (result.options["batch_size"] or n))  # of an epoch
     last, finished = result.options["epochs"] * steps, (result.n_steps - 1) // steps
-    return float(schedules[name](**parameters).rate(result.lr, result.n_steps, finished, last))
+    through, end = (result.n_steps - 1) / max(last - 1, 1), parameters.get("end", 0.0)
+    if name == "invscaling":
+        return float(result.lr / result.n_steps ** parameters["power"])
+    if name in ("exponential", "step"):
+        return float(result.lr * parameters["gamma"] ** (finished // parameters.get("every", 1.0)))
+    if name == "linear":
+        return float(result.lr + (end - result.lr) * through)
+    return float(end + (result.lr - end) * (1 + np.cos(np.pi * through)) / 2) if name == "cosine" else np.nan
 
 
 def _certified(

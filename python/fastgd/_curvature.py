@@ -137,7 +137,12 @@ class Modes:
 
     @property
     def yardstick(self) -> float:
-        """What an excess loss is relative to: the minimum, or where that is 0 within rounding the loss at zero."""
+        """What an excess loss is relative to: the minimum, or where that is 0 within rounding the loss at zero.
+
+        0 where that is nothing beside the start, either.
+        """
+        if self.zero <= NOTHING * (self.least + float(self.excess.sum())):
+            return 0.0
         return self.least if self.least > NOTHING * self.zero else self.zero - self.least
 
 

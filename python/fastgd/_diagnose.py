@@ -133,13 +133,14 @@ class Diagnosis:
             for name, harm in zip(self.features, self.harm, strict=True)
             if harm > _HARMLESS
         ]
+        blamed = "no column's scale" if np.isfinite(self.harm).all() else "not to be told"
         scales = ", ".join(guilty[:3]) + (f" and {len(guilty) - 3} more" if len(guilty) > 3 else "")
         return [
             ("by", self.by),
             ("condition", bent),
             ("rate", f"{stable}, automatic {self.lr_auto:.6g}"),
             ("epochs", epochs),
-            ("to blame", scales or "no column's scale"),
+            ("to blame", scales if np.isfinite(self.harm).all() and scales else blamed),
         ]
 
     def _title(self) -> str:

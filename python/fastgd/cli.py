@@ -28,6 +28,7 @@ from fastgd.report import (
     GET_PLOT,
     as_json,
     facts,
+    flagged,
     named,
     picture,
     summary,
@@ -408,7 +409,7 @@ def _diagnose(args: argparse.Namespace) -> int:
     found = replace(
         found,
         features=tuple(table.features[int(j)] for j in found.features),
-        advice=tuple(named(sentence, table) for sentence in found.advice),
+        advice=tuple(flagged(named(sentence, table)) for sentence in found.advice),
     )
     if args.json:
         about = {"file": table.source, "rows": len(table.y), "target": table.target}

@@ -62,6 +62,19 @@ def named(message: str, table: Table) -> str:
     return re.sub(r"(?i)(column) (\d+) of X", lambda found: f"{found[1]} {table.features[int(found[2])]!r}", message)
 
 
+def flagged(message: str) -> str:
+    """What Python calls an option, as a flag of the command line; numbers are as they are."""
+    message = message.replace("fastgd.fit without", "fastgd fit without").replace(
+        "fastgd.closed_form", "fastgd compare"
+    )
+
+    def flag(found: re.Match[str]) -> str:
+        return f"--{found[1].replace('_', '-')} {found[2].lower() if found[2] in ('True', 'False') else found[2]}"
+
+    message = message.replace("fit_intercept=True", "--fit-intercept")
+    return re.sub(r"\b(standardize|optimizer|average)='?([\w.+-]*\w)'?", flag, message)
+
+
 def title(table: Table) -> str:
     n, d = len(table.y), len(table.features)
     return f"{table.source}: {count(n, 'row')}, {count(d, 'feature')}, target {table.target}"
