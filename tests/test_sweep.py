@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -70,8 +71,12 @@ def problem(loss, seed, *, outputs=None, weighted=False, validated=False, **opti
 
 
 @pytest.mark.filterwarnings("ignore::fastgd.DivergenceWarning")
+@pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_is_separate_fits(name, seed):
+def test_is_separate_fits(name, kept, seed, monkeypatch):
+    if not kept:  # as of paths that are too large
+        monkeypatch.setattr(_sweep, "_MANY", 0)
+        monkeypatch.setattr(_sweep, "_LARGE", 0)
     X, y, options = problem("mse", seed, **OPTIONS[name])
     rates = small_rate("mse", len(X)) * FACTORS
     agree(fastgd.sweep(X, y, rates, epochs=12, **options), *separately(X, y, rates, 12, **options))
@@ -95,6 +100,28 @@ def test_is_separate_fits_for_any_rule_and_schedule(optimizer, schedule, batch_s
     rates = small_rate("mse", len(X)) * FACTORS
     options = {"optimizer": optimizer, "schedule": schedule, "batch_size": batch_size, "rng": seed}
     agree(fastgd.sweep(X, y, rates, epochs=8, **options), *separately(X, y, rates, 8, **options))
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": "momentum"}, {"batch_size": 7, "rng": 1}, {"loss": "absolute"}])
+def test_verdicts_do_not_depend_on_whether_the_path_is_kept(options, seed, monkeypatch):
+    X, y = make_problem("mse", seed=seed)
+    rates = small_rate("mse", len(X)) * np.logspace(-1, 4, 40)
+    kept = fastgd.sweep(X, y, rates, epochs=40, **options)
+    monkeypatch.setattr(_sweep, "_MANY", 0)
+    monkeypatch.setattr(_sweep, "_LARGE", 0)
+    watched = fastgd.sweep(X, y, rates, epochs=40, **options)
+    assert watched.verdict == kept.verdict
+    np.testing.assert_array_equal(watched.loss, kept.loss)
+
+
+def test_a_sweep_keeps_no_paths():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 2000)), rng.standard_normal(20)
+    tracemalloc.start()
+    fastgd.sweep(X, y, [1e-5, 1e-4], epochs=2000)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8_000_000  # the path of one rate is 32 MB
 
 
 def test_is_of_the_shape_and_order_asked_for():
@@ -162,9 +189,64 @@ def test_the_minimum_is_known():
         found = fastgd.sweep(X, y, [1e-3], epochs=1, **options)
         assert found.minimum == pytest.approx(fastgd.closed_form(X, y, **fitted).loss, rel=1e-9)
         assert found.lowest == found.minimum
-    found = fastgd.sweep(X, y, [1e-3, 1e-2], epochs=3, engine="rows")
+    found = fastgd.sweep(X, y, [1e-3, 1e-2], epochs=3, batch_size=10, rng=0)
     assert found.minimum is None
     assert found.lowest == found.loss[1, -1]
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1e-20, 1e-13, 1.0, 1e13, np.array([1e-9, 1e9])])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+@pytest.mark.parametrize("l2", [0.0, 0.7])
+def test_the_minimum_is_known_in_any_units(unit, offset, l2):
+    X, y = fastgd.datasets.make_linear(n=300, noise=0.1, rng=0)
+    X = (X + offset) * unit
+    l2 = l2 if np.isscalar(unit) and unit > 1e-100 else 0.0
+    best = fastgd.closed_form(X, y, l2=l2 * np.max(unit) ** 2)
+    found = fastgd.sweep(X, y, [1e-30], epochs=1, l2=l2 * np.max(unit) ** 2)
+    assert found.minimum == pytest.approx(best.loss, rel=1e-6)
+
+
+def test_a_column_without_variance_has_no_part_in_the_minimum():
+    X, y = fastgd.datasets.make_linear(n=300, noise=0.1, rng=0)
+    wide = np.column_stack([X, np.full(len(X), 0.1), np.zeros(len(X))])
+    for unit in (1.0, 1e-12, 1e12):
+        found = fastgd.sweep(wide * unit, y, [1e-30], epochs=1)
+        assert found.minimum == pytest.approx(fastgd.closed_form(X, y).loss, rel=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"l2": 0.7}, {"standardize": True}, {"optimizer": "momentum"}, {"l1": 0.1}])
+def test_what_is_known_does_not_depend_on_the_engine(options, seed):
+    X, y = make_problem("mse", seed=seed)
+    there = [fastgd.sweep(X, y, [1e-3, 1e-2], epochs=3, engine=engine, **options) for engine in ("rows", "gram")]
+    assert there[0].lr_max == there[1].lr_max
+    assert there[0].lr_max == pytest.approx(
+        fastgd.diagnose(X, y, **{"optimizer": "sgd"} | {k: v for k, v in options.items() if k != "l1"}).lr_max
+    )
+    assert there[0].minimum == there[1].minimum
+    assert there[0].advice == there[1].advice
+
+
+@pytest.mark.parametrize("rates", [[0.1, 0.1], [0.4, 0.9], [1e-3]])
+@pytest.mark.parametrize("epochs", [1, 5, 50])
+def test_no_advice_where_scales_are_not_why(rates, epochs):
+    X, y = fastgd.datasets.make_linear(n=300, rng=0)
+    assert fastgd.sweep(X, y, rates, epochs=epochs).advice == ""
+    assert fastgd.sweep(X[:1], y[:1], rates, epochs=epochs).advice == ""
+
+
+def test_advice_is_of_what_was_tried():
+    x, y = fastgd.datasets.load_points()
+    limit = fastgd.diagnose(x, y).lr_max
+    for rates, epochs, told in (
+        ([0.5], 100, True),
+        ([1e-3, 0.9, 2.0], 100, True),
+        ([0.2], 100, False),
+        ([0.2, 1.5], 100, False),
+        ([0.5], 1, False),
+    ):
+        found = fastgd.sweep(x, y, limit * np.array(rates), epochs=epochs)
+        assert ("standardize=True" in found.advice) == told, (rates, epochs)
+    assert fastgd.sweep(x, y, [0.5], epochs=2, standardize=True).advice == ""
 
 
 def test_rates_above_the_best_that_end_high_do_not_crawl():
@@ -179,6 +261,10 @@ BAD = {
     "auto": (dict(lr="auto"), TypeError, "lr must be a one-dimensional array-like of finite rates > 0, got 'auto'"),
     "none": (dict(lr=[]), ValueError, r"at least one, got shape \(0,\)"),
     "a table": (dict(lr=[[0.1]]), ValueError, r"got shape \(1, 1\)"),
+    "a truth": (dict(lr=[True]), TypeError, "lr must be a one-dimensional array-like of .*, got True or False"),
+    "one truth": (dict(lr=(0.1, np.True_)), TypeError, "got True or False"),
+    "truths": (dict(lr=np.array([True, False])), TypeError, "got True or False"),
+    "many epochs": (dict(epochs=10**30), ValueError, r"epochs must be an integer >= 1 below 2\*\*63, got 1000"),
     "zero": (dict(lr=[0.1, 0.0]), ValueError, "got 0.0 at index 1"),
     "nan": (dict(lr=[np.nan]), ValueError, "got nan at index 0"),
     "words": (dict(lr=["a"]), TypeError, "lr must hold real numbers"),
@@ -205,8 +291,17 @@ def test_says_what_is_wrong(name):
 def test_too_many_losses_for_the_memory_are_refused():
     x, y = fastgd.datasets.load_points()
     for epochs in (10**11, 2**62):
-        with pytest.raises(MemoryError, match=f"no memory for the losses of a sweep: 100 rates times {epochs + 1} are"):
-            fastgd.sweep(x, y, np.logspace(-3, 0, 100), epochs=epochs)
+        for rates, words in ((1, "1 rate times"), (100, "100 rates times")):
+            match = f"no memory for the losses of a sweep: {words} {epochs + 1}, and the path of one, are"
+            with pytest.raises(MemoryError, match=match):
+                fastgd.sweep(x, y, np.logspace(-3, 0, rates), epochs=epochs)
+
+
+def test_the_path_of_one_run_counts_too():
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    X, y = np.ones((2, 30)), np.ones(2)
+    with pytest.raises(MemoryError, match="and the path of one"):
+        fastgd.sweep(X, y, [1e-3], epochs=there // (8 * 30))
 
 
 @pytest.mark.parametrize("rates", [1, 100_000])

@@ -121,7 +121,8 @@ def integer(value: Any, name: str, *, low: int = 1, auto: bool = False) -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be {accepted}, got {value!r}")
     if not low <= int(value) < 2**63:
-        raise ValueError(f"{name} must be {accepted}, got {reprlib.repr(value)}")
+        below = " below 2**63" if int(value) > low else ""
+        raise ValueError(f"{name} must be {_or_auto(f'an integer >= {low}{below}', auto)}, got {reprlib.repr(value)}")
     return int(value)
 
 
