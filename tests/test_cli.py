@@ -624,10 +624,46 @@ def test_sweep(run: Run) -> None:
     found = fastgd.sweep(x, y, [1e-6, 1e-4, 1e-2], epochs=100)
     assert [line.split() for line in out.splitlines()[3:6]] == [
         ["1e-06", f"{found.final[0]:.8g}", "crawls"],
-        ["0.0001", f"{found.final[1]:.8g}", "crawls", "<-", "best"],
+        ["0.0001", f"{found.final[1]:.8g}", "crawls", "<-", "lowest"],
         ["0.01", "-", "diverges"],
     ]
     assert "The minimum is 110.25738. Rates are stable below 0.000401296." in flat(out)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"standardize": True},
+        {"optimizer": "momentum", "l2": 0.5},
+        {"batch_size": 10},
+        {"loss": "huber"},
+        {"fit_intercept": False},
+    ],
+)
+def test_sweep_chooses_rates_and_epochs(run: Run, options: dict[str, Any]) -> None:
+    words = [
+        f"--{name.replace('_', '-')}={str(value).lower()}" for name, value in options.items() if value is not False
+    ]
+    words += ["--no-fit-intercept"] if "fit_intercept" in options else []
+    code, out, err = run("sweep", "points", *words)
+    assert (code, err) == (0, "")
+    limit = fastgd.diagnose(*fastgd.datasets.load_points(), **options).lr_max
+    rates = [line.split()[0] for line in out.splitlines()[3:63]]
+    assert rates == [f"{rate:.6g}" for rate in np.geomspace(limit / 1000, 2 * limit, 60)]
+    assert f"Chosen: 60 rates from a thousandth of {limit:.6g}" in flat(out)
+    assert "and 100 epochs." in flat(out)
+    code, out, _ = run("sweep", "points", "--lr", "1e-6,1e-5", *words)
+    assert "Chosen: 100 epochs." in flat(out)
+    assert "Chosen" not in run("sweep", "points", "--lr", "1e-6,1e-5", "--epochs", "3", *words)[1]
+
+
+def test_sweep_recommends_what_is_good(run: Run) -> None:
+    _, out, _ = run("sweep", "points", "--standardize", "true", "--lr", "0.3,0.95,1.1", "--epochs", "1000")
+    words = [line.split()[2:] for line in out.splitlines()[3:6]]
+    assert words == [["good", "<-", "best"], ["oscillates"], ["diverges"]]
+    _, out, _ = run("sweep", "points", "--standardize", "true", "--lr", "0.95", "--epochs", "1000")
+    assert "oscillates  <- lowest" in out
 
 
 def test_sweep_json_is_exact(run: Run) -> None:
@@ -659,14 +695,16 @@ def test_sweep_draws(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "part"),
     [
-        (["--epochs", "5"], 2, "required: --lr"),
-        (["--lr", "0.1"], 2, "required: --epochs"),
-        (["--lr", "0.1,x", "--epochs", "5"], 2, "--lr: must be RATE,RATE,... or LOW:HIGH:COUNT with rates > 0"),
+        (["--optimizer", "adam"], 2, "--lr is needed: there is no largest stable rate"),
+        (["--loss", "absolute", "--epochs", "5"], 2, "--lr is needed: there is no largest stable rate"),
+        (["--loss", "absolut"], 2, "--loss must be one of"),
+        (["--lr", "0.1,x", "--epochs", "5"], 2, "--lr: must be RATE,RATE,... or LOW:HIGH:COUNT with finite rates > 0"),
+        (["--lr", "nan"], 2, "--lr: must be RATE,RATE,... or LOW:HIGH:COUNT with finite rates > 0, got 'nan'"),
         (["--lr", "1:2", "--epochs", "5"], 2, "got '1:2'"),
         (["--lr", "0:2:3", "--epochs", "5"], 2, "got '0:2:3'"),
         (["--lr", "1:nan:3", "--epochs", "5"], 2, "got '1:nan:3'"),
         (["--lr", "1:2:1", "--epochs", "5"], 2, "COUNT from 2 to 100000, got '1:2:1'"),
-        (["--lr", "0.1,0", "--epochs", "5"], 2, "--lr must be a one-dimensional array-like of finite rates > 0"),
+        (["--lr", "0.1,0", "--epochs", "5"], 2, "with finite rates > 0, got '0.1,0'"),
         (["--lr", "0.1", "--epochs", "0"], 2, "--epochs must be an integer >= 1, got 0"),
         (["--lr", "0.1", "--epochs", "5", "--tol", "1"], 2, "unrecognized arguments: --tol"),
         (["--lr", "0.1", "--epochs", "5", "--plot", "x.foo"], 2, "--plot must end in one of"),

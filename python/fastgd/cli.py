@@ -146,10 +146,13 @@ _MOST_RATES = 100_000
 
 def _rates(text: str) -> NDArray[np.float64]:
     """`1e-5,1e-4,1e-3`, or LOW:HIGH:COUNT with equal ratios between neighbours."""
-    accepted = "must be RATE,RATE,... or LOW:HIGH:COUNT with rates > 0"
+    accepted = "must be RATE,RATE,... or LOW:HIGH:COUNT with finite rates > 0"
     try:
         if ":" not in text:
-            return np.array([float(rate) for rate in text.split(",")])
+            rates = np.array([float(rate) for rate in text.split(",")])
+            if not all(0 < rate < np.inf for rate in rates):
+                raise ValueError
+            return rates
         low, high, count = text.split(":")
         ends, many = (float(low), float(high)), int(count)
     except ValueError:
@@ -264,15 +267,18 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", metavar="COLUMN,...", help="the features (default: all other columns)")
 
 
+#: what a sweep takes that is not told its rates or epochs
+_CHOSEN, _PASSES = 60, 100
+
 #: the options of `fastgd.sweep` that are not those of `fit`: flags of its own, or None where it has none
 _OF_SWEEP: dict[str, dict[str, Any] | None] = {
     "lr": {
-        "required": True,
         "type": _rates,
         "metavar": "RATES",
         "help": "1e-5,1e-4,1e-3 or LOW:HIGH:COUNT, at equal ratios",
+        "default": f"{_CHOSEN} rates up to twice the largest stable one",
     },
-    "epochs": {"required": True, "type": int, "metavar": "N", "help": "passes over the rows at each rate"},
+    "epochs": {"type": int, "metavar": "N", "help": "passes over the rows at each rate", "default": _PASSES},
     **dict.fromkeys(("tol", "patience", "record", "average")),
 }
 
@@ -289,8 +295,8 @@ def _add_options(
         if name not in _FLAGS or changed is None:
             continue
         flag, described = "--" + name.replace("_", "-"), _FLAGS[name] | changed
-        required = bool(described.pop("required", parameter.default is inspect.Parameter.empty))
-        default = str(parameter.default).lower()
+        default = str(described.pop("default", parameter.default)).lower()
+        required = parameter.default is inspect.Parameter.empty
         described["help"] += " (required)" if required else f" (default: {default})"
         group.add_argument(flag, dest=name, required=required, default=argparse.SUPPRESS, **described)
         if required:
@@ -423,11 +429,12 @@ def _sweep(args: argparse.Namespace) -> int:
     if args.plot:
         _check_picture(args.plot)
     table = _read(args)
+    chosen = _choose(table, args)
     try:
         found = _run(fastgd.sweep, table, args)
     except MemoryError as error:  # it says how many
         raise CommandError(str(error) or "there is not enough memory for this") from error
-    print(as_json(sweep_facts(table, found)) if args.json else sweep_summary(table, found))
+    print(as_json(sweep_facts(table, found)) if args.json else sweep_summary(table, found, chosen))
     if args.plot:
         picture(args.plot, lambda ax: fastgd.plot.lr_sweep(found, ax=ax))
         if not args.json:
@@ -437,6 +444,25 @@ def _sweep(args: argparse.Namespace) -> int:
     print(end="", flush=True)
     stable = "" if found.lr_max is None else f"; rates are stable below {found.lr_max:.6g}"
     return _fail(f"{table.source}: all of these rates diverged{stable}", 1)
+
+
+def _choose(table: Table, args: argparse.Namespace) -> str:
+    """Puts the rates and the epochs of a sweep that were not asked for into `args`; which, in a sentence."""
+    chosen = []
+    if "lr" not in args:
+        options = {name: vars(args)[name] for name in inspect.signature(fastgd.diagnose).parameters if name in args}
+        options = {name: value for name, value in options.items() if not (isinstance(value, str) and value == "auto")}
+        limit = _run(fastgd.diagnose, table, argparse.Namespace(**options)).lr_max
+        if not (0 < limit < np.inf and limit / 1000 > 0 and 2 * limit < np.inf):
+            raise CommandError("--lr is needed: there is no largest stable rate to choose rates by", 2)
+        args.lr = np.geomspace(limit / 1000, 2 * limit, _CHOSEN)
+        chosen.append(
+            f"{_CHOSEN} rates from a thousandth of {limit:.6g}, the largest that is sure to be stable, to twice it"
+        )
+    if "epochs" not in args:
+        args.epochs = _PASSES
+        chosen.append(f"{_PASSES} epochs")
+    return f"Chosen: {', and '.join(chosen)}." if chosen else ""
 
 
 def _end(table: Table, result: FitResult) -> int:

@@ -135,10 +135,12 @@ def sweep_facts(table: Table, found: Sweep) -> dict[str, Any]:
     }
 
 
-def sweep_summary(table: Table, found: Sweep) -> str:
+def sweep_summary(table: Table, found: Sweep, chosen: str = "") -> str:
+    """`chosen` says which of the rates and epochs were not asked for."""
     losses = _pointed([f"{value:.8g}" if np.isfinite(value) else "-" for value in found.final])
     words = [
-        f"{word}  <- best" if rate == found.best else word for rate, word in zip(found.lr, found.verdict, strict=True)
+        f"{word}  <- {found.rank}" if rate == found.best else word
+        for rate, word in zip(found.lr, found.verdict, strict=True)
     ]
     rates, heading = [f"{rate:.6g}" for rate in found.lr], f"loss ({found.options['loss'][0]})"
     width = max(map(len, words))
@@ -147,6 +149,8 @@ def sweep_summary(table: Table, found: Sweep) -> str:
     epochs = found.loss.shape[1] - 1
     how = manner_of(found.options, standardized=found.standardized)
     said = [f"By {how}: {count(epochs, 'epoch')}{' each' if len(found.lr) > 1 else ''}."]
+    if chosen:
+        said.append(chosen)
     if found.minimum is not None:
         said.append(f"The minimum is {found.minimum:.8g}.")
     if found.lr_max is not None:
