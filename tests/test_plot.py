@@ -672,6 +672,7 @@ SWEEPS = {
     "equal ones": lambda: fastgd.sweep(X, Y, [1e-3, 1e-3], epochs=5),
     "all diverge": lambda: fastgd.sweep(X, Y, [1.0, 2.0], epochs=5),
     "hundreds": lambda: fastgd.sweep(X, Y, np.logspace(-200, 200, 500), epochs=3),
+    "ends of float64": lambda: fastgd.sweep(X, Y, [1e-300, 1e-10, 1e-4, 1e300], epochs=30),
     "batches": lambda: fastgd.sweep(X, Y, np.logspace(-5, 0, 40), epochs=5, batch_size=5, rng=0),
     "kinks": lambda: fastgd.sweep(X, Y, np.logspace(-5, 0, 40), epochs=5, loss="absolute"),
     "nothing to do": lambda: fastgd.sweep(X, 0 * Y, np.logspace(-5, 0, 5), epochs=5),
@@ -689,6 +690,27 @@ def test_sweeps(name, curves):
     assert len(display.lines_) in ((min(8, len(found.lr)), 9) if curves else (2,))
 
 
+@pytest.mark.parametrize("name", SWEEPS)
+def test_names_in_a_sweep_do_not_cover_each_other(name):
+    display = drawn(SWEEPS[name]().plot())
+    boxes = [text.get_window_extent() for text in display.ax_.texts if text.get_text()]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i]), [text.get_text() for text in display.ax_.texts]
+
+
+def test_rates_that_diverged_stand_on_the_edge_and_their_curves_are_seen():
+    found = SWEEPS["all diverge"]()
+    away = drawn(found.plot()).lines_[1]
+    assert away.get_ydata().tolist() == [1.0, 1.0]
+    assert away.get_transform() == away.axes.get_xaxis_transform()
+    assert not away.get_clip_on()
+    display = drawn(plot.lr_sweep(found, curves=True))
+    low, high = display.ax_.get_ylim()
+    for line in display.lines_:
+        heights = np.asarray(line.get_ydata())
+        assert ((heights > low) & (heights < high)).sum() >= 2
+
+
 def test_a_sweep_shows_its_rates_and_where_they_are_stable():
     found = SWEEPS["full batch"]()
     display = drawn(found.plot())
@@ -700,7 +722,7 @@ def test_a_sweep_shows_its_rates_and_where_they_are_stable():
     texts = [text.get_text() for text in display.ax_.texts]
     assert set(found.verdict) <= set(texts)
     assert f"stable below {found.lr_max:.4g}" in texts
-    assert f"best: {found.best:.3g}" in texts
+    assert f"{found.rank}: {found.best:.3g}" in texts
 
 
 ANIMATED = {

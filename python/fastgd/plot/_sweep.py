@@ -31,6 +31,12 @@ _INK = dict(zip(VERDICTS, ("#3B6E9E", "#00795A", "#B86E00", "#C1272D"), strict=T
 _GROUND = dict(zip(VERDICTS, ("#E4EDF5", "#D9F0E3", "#FCEBCF", "#F9DEDC"), strict=True))
 #: what lies further below the start than this share of it lies at the bottom
 _DEEP = 1e-6
+#: rates beyond these stand at them: an axis holds no more
+_FAR = (1e-200, 1e200)
+#: losses that grew so many-fold leave the picture, where all did
+_GONE = 1e12
+#: names of levels that are closer, in heights of the picture, would cover each other
+_CLOSE = 0.05
 #: curves in one picture
 _CURVES = 9
 #: from light to dark as the rate grows
@@ -65,7 +71,7 @@ def lr_sweep(sweep: Sweep, ax: Any = None, *, curves: bool = False) -> LearningR
     Notes
     -----
     Where the minimum is known, what is drawn is how far above it the loss ended, and what is less than a millionth of
-    that of the start lies at the bottom. Triangles at the top are rates that diverged.
+    that of the start lies at the bottom. Triangles on the upper edge are rates that diverged; they have no height.
 
     Examples
     --------
@@ -85,7 +91,7 @@ def lr_sweep(sweep: Sweep, ax: Any = None, *, curves: bool = False) -> LearningR
 def _ends(axes: Axes, sweep: Sweep) -> list[Line2D]:
     """Where the loss of each rate ended, on a ground that tells what became of it."""
     order = np.argsort(sweep.lr, kind="stable")
-    rates, words = sweep.lr[order], np.array(sweep.verdict)[order]
+    rates, words = np.clip(sweep.lr[order], *_FAR), np.array(sweep.verdict)[order]
     base = sweep.minimum
     start = float(drawable(sweep.loss[0, 0])) - (base or 0.0)
     heights, (low, high), scale = _levels(drawable(sweep.final[order]) - (base or 0.0), start)
@@ -94,31 +100,45 @@ def _ends(axes: Axes, sweep: Sweep) -> list[Line2D]:
     axes.set_yscale(scale)
     axes.set(xlim=(edges[0], edges[-1]), ylim=(low, high))
     _ground(axes, edges, words)
-    if low < start < high:
-        _level(axes, start, "at the start", NOTE, ":")
-    if base is not None and low < (level := goal(start + base, base)) < high:
-        _level(axes, level, "good is below this", _INK["good"], "--")
+    place = axes.transAxes.inverted().transform
+    left, ring, right = np.log([edges[0], np.clip(sweep.best, *_FAR), edges[-1]])
+    side = 0.99 if ring - left < 0.35 * (right - left) else 0.01  # where the best rate's name is not
+    top, level = 0.0, start if base is None else goal(start + base, base)
+    if low < start < high and start:
+        _level(axes, start, side, "at the start", NOTE, ":")
+        top = place(axes.transData.transform((edges[0], start)))[1]
+    if base is not None and low < level < high:
+        beside = abs(place(axes.transData.transform((edges[0], level)))[1] - top) < _CLOSE
+        _level(axes, level, side, "" if beside else "good is below this", _INK["good"], "--")
     lines = axes.plot(rates, heights, color=NOTE, lw=1, alpha=0.6, zorder=2)
     size = 26 if len(rates) <= 60 else 12
     axes.scatter(rates, heights, s=size, color=[_INK[word] for word in words], linewidths=0, zorder=3)
     away = rates[words == "diverges"]
     style: dict[str, Any] = {"ls": "", "marker": "^", "ms": 5, "color": _INK["diverges"], "zorder": 3}
-    lines += axes.plot(away, np.full(len(away), 0.78), transform=axes.get_xaxis_transform(), **style)
+    style["clip_on"] = not len(away)  # an empty line that is not clipped reaches to infinity
+    lines += axes.plot(away, np.ones(len(away)), transform=axes.get_xaxis_transform(), **style)
     if np.isfinite(sweep.best):
-        at = int(np.argmax(rates == sweep.best))
+        at = int(np.argmax(sweep.lr[order] == sweep.best))
         axes.plot(rates[at], heights[at], "o", ms=11, mfc="none", mec=_INK[words[at]], mew=1.6, zorder=4)
-        _tag(axes, f"best: {sweep.best:.3g}", rates, heights, at)
+        _tag(axes, f"{sweep.rank}: {sweep.best:.3g}", rates, heights, at)
     if sweep.lr_max is not None and edges[0] < sweep.lr_max < edges[-1]:
-        axes.axvline(sweep.lr_max, color=_INK["diverges"], lw=1.2, zorder=2)
-        style = {"rotation": 90, "va": "bottom", "fontsize": "small", "color": _INK["diverges"]}
-        style |= {"textcoords": "offset points"}
-        text, place = f"stable below {sweep.lr_max:.4g}", (sweep.lr_max, 0.03)
-        axes.annotate(text, place, (3, 0), axes.get_xaxis_transform(), **style)
+        _limit(axes, sweep.lr_max)
     what = "loss" if base is None else "loss above the minimum"
     epochs = count(sweep.loss.shape[1] - 1, "epoch")
     axes.set(xlabel="learning rate", ylabel=f"{what} after {epochs} ({loss_label(sweep.options)})")
     open_frame(axes)
     return lines
+
+
+def _limit(axes: Axes, lr_max: float) -> None:
+    """The largest stable rate, its name half-way up, where diverged rates leave room, or else to the left."""
+    axes.axvline(lr_max, color=_INK["diverges"], lw=1.2, zorder=2)
+    there = axes.transAxes.inverted().transform(axes.transData.transform((lr_max, 1.0)))[0]
+    side, ha = (5, "left") if there < 0.95 else (-5, "right")
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1.0}
+    style: dict[str, Any] = {"rotation": 90, "va": "center", "ha": ha, "fontsize": "small", "color": _INK["diverges"]}
+    style |= {"textcoords": "offset points", "bbox": box, "zorder": 4}
+    axes.annotate(f"stable below {lr_max:.4g}", (lr_max, 0.5), (side, 0), axes.get_xaxis_transform(), **style)
 
 
 def _levels(heights: Array, start: float) -> tuple[Array, tuple[float, float], str]:
@@ -168,10 +188,11 @@ def _ground(axes: Axes, edges: Array, words: Any) -> None:
         axes.text(np.sqrt(low) * np.sqrt(high), 0.975, word, transform=axes.get_xaxis_transform(), zorder=5, **style)
 
 
-def _level(axes: Axes, height: float, text: str, colour: str, dashes: str) -> None:
+def _level(axes: Axes, height: float, side: float, text: str, colour: str, dashes: str) -> None:
     axes.axhline(height, color=colour, ls=dashes, lw=1, zorder=1)
     style: dict[str, Any] = {"textcoords": "offset points", "fontsize": "small", "color": colour, "va": "bottom"}
-    axes.annotate(text, (0.01, height), (0, 2), axes.get_yaxis_transform(), **style)
+    style["ha"] = "left" if side < 0.5 else "right"
+    axes.annotate(text, (side, height), (0, 2), axes.get_yaxis_transform(), **style)
 
 
 def _tag(axes: Axes, text: str, x: Array, y: Array, at: int) -> None:
@@ -202,6 +223,10 @@ def _curves(axes: Axes, sweep: Sweep) -> list[Line2D]:
         lines += axes.plot(kept, loss[kept], label=f"{sweep.lr[i]:.3g}  {sweep.verdict[i]}", **style)
     seen = sweep.final[some][np.isfinite(sweep.final[some])]
     _, ends, scale = _levels(seen, start if np.isfinite(start) else 1.0)
+    gone = drawable(sweep.loss[some])
+    gone = gone[(gone > 0) & (gone <= _GONE * start)]
+    if not len(seen) and len(gone):  # none came back
+        ends, scale = (gone.min() / 2, max(2 * gone.max(), 100 * start)), "log"
     axes.set_yscale(scale)
     axes.set_ylim(*ends)
     if sweep.loss.shape[1] > 60:  # most happens at the beginning
@@ -211,5 +236,6 @@ def _curves(axes: Axes, sweep: Sweep) -> list[Line2D]:
     whole_numbers(axes, "epoch")
     axes.set_ylabel(f"loss ({loss_label(sweep.options)})")
     columns = min(3, -(-len(some) // 3))
-    axes.legend(title="learning rate", loc="upper right", ncols=columns, fontsize="small", **LEGEND)
+    corner = "upper right" if len(seen) else "lower right"
+    axes.legend(title="learning rate", loc=corner, ncols=columns, fontsize="small", **LEGEND)
     return lines
