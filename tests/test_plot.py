@@ -765,6 +765,49 @@ def test_animations_move_with_the_records(name):
     drawn(display)
 
 
+@pytest.mark.filterwarnings("ignore::fastgd.DivergenceWarning")
+@pytest.mark.parametrize(("lr", "records"), [(1e-3, [0, 1, 2, 3]), (4.1e-4, None), (0.1, [0, 1]), (1e150, [0])])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_divergence_is_seen_and_stays_in_the_picture(lr, records, outputs):
+    x, y = fastgd.datasets.load_points()
+    y = y if outputs == 1 else np.column_stack([y, -y])
+    run = fastgd.fit(x, y, lr=lr, epochs=200)
+    display = drawn(plot.animate(x, y, run))
+    assert records in (display.records_, None)
+    assert len(display.records_) > 1 or lr == 1e150
+    for record in display.records_:
+        display._show(record)
+        for line in [*display.lines_[:outputs], display.lines_[-1]]:
+            (left, right), (low, high) = line.axes.get_xlim(), line.axes.get_ylim()
+            points = np.asarray(line.get_xydata())
+            assert (points >= [left, low]).all()
+            assert (points <= [right, high]).all()
+
+
+def test_few_frames_are_shown_longer(tmp_path):
+    from PIL import Image
+
+    for epochs, least in ((3, 500), (100, 100)):
+        plot.animate(X, Y, fastgd.fit(X, Y, lr=0.01, epochs=epochs), tmp_path / "run.gif")
+        with Image.open(tmp_path / "run.gif") as image:
+            assert least <= image.info["duration"] <= 2 * least
+
+
+@pytest.mark.parametrize("options", [{}, {"lr": 0.3, "epochs": 40, "standardize": True}])
+def test_rounding_is_no_picture(options):
+    constant, line = np.full(len(X), 5.0), 3 * X + 1
+    run = fastgd.fit(X, constant, **options)
+    for axes in (plot.loss_surface(X, constant, run).ax_, plot.animate(X, constant, run).right_):
+        assert np.diff(axes.get_xlim()) > 1e-3
+        assert np.diff(axes.get_ylim()) > 1
+    for y in (constant, line, 1e-100 * line):
+        display = drawn(plot.residuals(X, y, fastgd.closed_form(X, y)))
+        assert len(display.lines_[0].get_xdata()) == 0
+        assert np.diff(display.ax_.get_ylim()) == pytest.approx(2e-12 * np.abs(y).max())
+        assert [text.get_text() for text in display.ax_.texts] == ["0 but for rounding"]
+        assert display.ax_.get_legend() is None
+
+
 @pytest.mark.parametrize("ending", [".gif", ".html", ".HTM"])
 def test_animations_are_saved_whole(ending, tmp_path):
     path = tmp_path / f"run{ending}"

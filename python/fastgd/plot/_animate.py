@@ -17,6 +17,7 @@ from fastgd._door import Array
 from fastgd._file import write_whole
 from fastgd.plot._canvas import (
     COLOURS,
+    LARGEST,
     NOTE,
     PATH,
     Display,
@@ -32,7 +33,7 @@ from fastgd.plot._canvas import (
     open_frame,
 )
 from fastgd.plot._lines import fit_line, loss_curve
-from fastgd.plot._surfaces import loss_surface
+from fastgd.plot._surfaces import surface_of
 from fastgd.result import FitResult
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ if TYPE_CHECKING:
 
 #: frames, and how many of the first records have one of their own
 _FRAMES, _EARLY = 60, 16
-#: milliseconds that a frame is shown, and the last one
-_SHOWN, _HELD = 110, 2500
-#: a loss that grew so many-fold has left the picture
-_GONE = 10.0
+#: milliseconds that a frame of many is shown, at most one of few, and the last one
+_SHOWN, _SLOW, _HELD = 110, 600, 2500
+#: a loss that grew so many-fold has left the picture; so many records more are shown, if it grew by less than that
+_GONE, _SOME, _FAR = 10.0, 3, 1e6
 #: dots to the inch in a file
 _DPI = 80
 #: points of a cloud of predictions
@@ -119,8 +120,8 @@ def animate(
 
     Notes
     -----
-    At most 60 records have a frame: the first 16, then ever fewer, as ever less moves. Once the loss of a run that
-    diverges has grown tenfold, there is nothing left to see, and it ends.
+    At most 60 records have a frame: the first 16, then ever fewer, as ever less moves. A run that diverges is shown
+    until its loss has grown tenfold, or for its first four records, and the axes hold all of these.
 
     Examples
     --------
@@ -135,7 +136,10 @@ def animate(
     ending = None if path is None else _ending(path)
     left, right = _pair(ax)
     records = _records(result)
-    moving = [*_on_the_left(left, rows, targets, result, records), *_on_the_right(right, X, y, result, sample_weight)]
+    moving = [
+        *_on_the_left(left, rows, targets, result, records),
+        *_on_the_right(right, X, y, result, sample_weight, records),
+    ]
 
     def show(record: int) -> None:
         for _, draw in moving:
@@ -179,27 +183,42 @@ def _pair(ax: Any) -> tuple[Axes, Axes]:
 def _records(result: FitResult) -> list[int]:
     """Those that get a frame."""
     loss = np.abs(result.history.loss)
-    with np.errstate(all="ignore"):
-        gone = ~(loss <= _GONE * max(loss[0], loss[np.isfinite(loss)].min(initial=np.inf)))
-    gone[0] = False
-    last = int(np.argmax(gone)) - 1 if gone.any() and result.status == "diverged" else len(loss) - 1
-    last = max(last, min(1, len(loss) - 1))
+    last = len(loss) - 1
+    if result.status == "diverged":
+        least = max(loss[0], loss[np.isfinite(loss)].min(initial=np.inf))
+        near, seen, drawn = (_before(loss, most) for most in (_GONE * least, _FAR * least, LARGEST))
+        last = max(near, min(seen, _SOME), min(drawn, 1))
     if last < _FRAMES:
         return list(range(last + 1))
     later = np.geomspace(_EARLY, last, _FRAMES - _EARLY).round()
     return [int(record) for record in np.unique(np.concatenate([np.arange(_EARLY), later]))]
 
 
-def _reach(targets: Array, rows: Any, result: FitResult) -> tuple[float, float]:
-    """Heights about the targets, and where the predictions begin if that is near."""
+def _before(loss: Array, most: float) -> int:
+    """The last record before the loss first is larger than that."""
+    gone = ~(loss <= most)
+    return (int(np.argmax(gone)) if gone.any() else len(loss)) - 1
+
+
+def _reach(targets: Array, rows: Any, result: FitResult, records: list[int]) -> tuple[float, float]:
+    """Heights about the targets, and where the predictions begin if that is near; all of them if they diverge."""
+    history, away = result.history, result.status == "diverged"
     some = rows[np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(np.intp))]
-    with np.errstate(all="ignore"):
-        first = some @ np.atleast_2d(result.history.coef[0]).T + result.history.intercept[0]
     low, high = float(targets.min()), float(targets.max())
     span = (high - low) or abs(high) or 1.0
-    first = first[np.isfinite(first)].clip(low - 1.2 * span, high + 1.2 * span)
-    room = (1.0 if result.status == "diverged" else 0.15) * span
-    return min(low, *first) - room, max(high, *first) + room
+    with np.errstate(all="ignore"):
+        found = np.array(
+            [
+                np.ravel(some @ np.atleast_2d(history.coef[record]).T + history.intercept[record])
+                for record in (records if away else records[:1])
+            ]
+        )
+    found = found[np.abs(found) <= LARGEST]
+    if not away:
+        found = found.clip(low - 1.2 * span, high + 1.2 * span)
+    low, high = min([low, *found]), max([high, *found])
+    room = 0.05 * (high - low) if away and high - low > 2 * span else 0.15 * span
+    return low - room, high + room
 
 
 def _on_the_left(
@@ -213,7 +232,7 @@ def _on_the_left(
         last = result.status == "diverged" and record == records[-1]
         axes.set_title(f"{unit} {at[record]}" + (f", {divergence_note(result)}" if last else ""))
 
-    low, high = _reach(targets, rows, result)
+    low, high = _reach(targets, rows, result, records)
 
     if rows.shape[1] == 1:
         before = list(axes.texts)
@@ -264,11 +283,14 @@ def _on_the_left(
         axes.legend(loc="upper left")
 
 
-def _on_the_right(axes: Axes, X: Any, y: Any, result: FitResult, weight: Any) -> Iterator[tuple[Line2D, Draw]]:
+def _on_the_right(
+    axes: Axes, X: Any, y: Any, result: FitResult, weight: Any, records: list[int]
+) -> Iterator[tuple[Line2D, Draw]]:
     """The path on the loss surface of two parameters, else the loss: all of it faint, and as far as it got."""
     history, keys = result.history, keys_of(result)
     if len(keys) == 2:
-        drawn = loss_surface(X, y, result, ax=axes, sample_weight=weight)
+        shown = records[-1] + 1 if result.status == "diverged" else None
+        drawn = surface_of(X, y, result, axes, None, weight, shown)
         across, up = (drawable(column_of(history, key)) for key in keys)
         faint, end = drawn.lines_[0], drawn.lines_[2:]
         for line in end:
@@ -292,6 +314,11 @@ def _on_the_right(axes: Axes, X: Any, y: Any, result: FitResult, weight: Any) ->
     yield head, lambda record: None
 
 
+def _pace(frames: int) -> int:
+    """Milliseconds a frame: few are shown longer."""
+    return min(_SLOW, max(_SHOWN, 3000 // frames))
+
+
 def _running(figure: Figure, show: Draw, records: list[int]) -> FuncAnimation:
     from matplotlib.animation import FuncAnimation
 
@@ -299,7 +326,7 @@ def _running(figure: Figure, show: Draw, records: list[int]) -> FuncAnimation:
         def __del__(self) -> None:
             """Nobody is warned that it was never looked at."""
 
-    options: dict[str, Any] = {"interval": _SHOWN, "repeat_delay": _HELD, "cache_frame_data": False}
+    options: dict[str, Any] = {"interval": _pace(len(records)), "repeat_delay": _HELD, "cache_frame_data": False}
     return Running(figure, lambda record: show(record), frames=records, **options)
 
 
@@ -351,7 +378,7 @@ def _images(made: Animation) -> list[Any]:
 
 def _gif(images: list[Any]) -> bytes:
     file = io.BytesIO()
-    times = [_SHOWN] * (len(images) - 1) + [_HELD]
+    times = [_pace(len(images))] * (len(images) - 1) + [_HELD]
     images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0, optimize=True)
     return file.getvalue()
 
@@ -389,7 +416,7 @@ def _page(images: list[Any], *, whole: bool = False) -> str:
         frames.append("data:image/png;base64," + base64.b64encode(file.getvalue()).decode())
     name = f"fastgd-{os.urandom(6).hex()}"  # a notebook may show several
     held = {"name": name, "frames": ", ".join(f'"{frame}"' for frame in frames), "last": frames[-1]}
-    player = _PLAYER % (held | {"most": len(frames) - 1, "shown": _SHOWN})
+    player = _PLAYER % (held | {"most": len(frames) - 1, "shown": _pace(len(images))})
     if not whole:
         return player
     head = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>gradient descent</title></head>'

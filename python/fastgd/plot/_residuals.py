@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: points in one picture, and the fewest that have a trend
 _POINTS, _FEW = 5000, 10
+#: residuals that are no more than this share of the largest target are rounding
+_ROUNDING = 1e-12
 #: share of the points that a place of the trend looks at, and places
 _WINDOW, _PLACES = 0.5, 60
 
@@ -65,7 +67,8 @@ def residuals(X: Any, y: Any, result: FitResult, ax: Any = None) -> Residuals:
     -----
     The trend is a local straight line through the nearest half of the points, weighted by the tricube of the distance
     (Cleveland, "Robust Locally Weighted Regression and Smoothing Scatterplots", 1979, without the robust part). Of
-    many rows, 5000 evenly spread ones are shown.
+    many rows, 5000 evenly spread ones are shown. Residuals within 1e-12 of the largest target are rounding, and have
+    no trend.
 
     Examples
     --------
@@ -82,17 +85,22 @@ def residuals(X: Any, y: Any, result: FitResult, ax: Any = None) -> Residuals:
         raw = result.predict(rows[some]).reshape(len(some), -1)
         left = drawable(targets[some].reshape(raw.shape) - raw)
     raw = drawable(raw)
+    most = float(np.abs(targets).max())
+    rounding = float(np.nanmax(np.abs(left), initial=0.0)) <= _ROUNDING * most
     single, points, lines = targets.ndim == 1, [], []
     alpha = 0.6 if len(some) <= 1000 else 0.25
     for k in range(raw.shape[1]):
         own = DATA if single else COLOURS[k % len(COLOURS)]
         points.append(axes.scatter(raw[:, k], left[:, k], s=16, color=own, alpha=alpha, linewidths=0))
-        at, trend = _trend(raw[:, k], left[:, k])
+        at, trend = _trend(raw[:, k], left[:, k]) if not rounding else (np.empty(0), np.empty(0))
         label = "trend" if single else f"trend, output {k}"
         lines += axes.plot(at, trend, color=PATH if single else own, lw=2.2, label=label, zorder=3)
     zero = axes.axhline(0.0, color=NOTE, lw=1, ls="--", label="_zero", zorder=2)
     low, high = np.nanmin(left, initial=0.0), np.nanmax(left, initial=0.0)
-    if high > low:
+    if rounding and most:
+        axes.set_ylim(-_ROUNDING * most, _ROUNDING * most)
+        note(axes, "0 but for rounding", 0.03, 0.95)
+    elif high > low:
         axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
     if raw.shape[1] <= 10 and any(len(line.get_xdata()) for line in lines):  # type: ignore[arg-type]
         axes.legend(loc="upper left", **LEGEND)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -111,12 +111,20 @@ def loss_surface(
     >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
     ('coef', 'intercept')
     """
-    checked_data(X, y, result)
+    return surface_of(X, y, result, ax, parameters, sample_weight)
+
+
+def surface_of(
+    X: Any, y: Any, result: FitResult, ax: Any, parameters: Any, sample_weight: Any, shown: int | None = None
+) -> LossSurface:
+    """As `loss_surface`; or with just so many records, all of them in the picture however far they climb."""
+    rows, targets = checked_data(X, y, result)
     history, keys = checked_history(result), _two(result, parameters)
     value, lowest = _objective(X, y, result, keys, sample_weight)
     axes = axes_for(ax)
-    path = np.stack([column_of(history, key) for key in keys], axis=1)
-    lines, contour = _landscape(axes, value, path, lowest, *clock(result))
+    path = np.stack([column_of(history, key) for key in keys], axis=1)[:shown]
+    units = [_unit(rows, targets, key) for key in keys]
+    lines, contour = _landscape(axes, value, path, lowest, *clock(result), units=units, whole=shown is not None)
     axes.set(xlabel=label_of(result, keys[0]), ylabel=label_of(result, keys[1]))
     return LossSurface(axes, axes.figure, lines, contour)
 
@@ -262,16 +270,22 @@ def _landscape(
     lowest: Array | None,
     at: NDArray[np.integer[Any]],
     unit: str,
+    *,
+    units: Sequence[float] = (0.0, 0.0),
+    whole: bool = False,
 ) -> tuple[list[Line2D], QuadContourSet]:
-    """A contour with a path of shape (records, 2) on it."""
+    """A contour with a path of shape (records, 2) on it; what moves by far less than `units` rests.
+
+    A path that climbs out leaves the picture, unless it is wanted as a `whole`.
+    """
     kept = np.union1d(thin(path[:, 0]), thin(path[:, 1]))
     path = path[kept]
     with np.errstate(all="ignore"):
         if (tall := abs(float(value(path[:1])[0])) / _TALL) > 1:
-            whole, value = value, lambda points: np.asarray(whole(points) / tall)
-        inside, drawn = _inside(value(path))
+            high, value = value, lambda points: np.asarray(high(points) / tall)
+        inside, drawn = (len(path), len(path)) if whole else _inside(value(path))
         shown = path[:inside] if lowest is None else np.vstack([path[:inside], lowest])
-        u, v = (np.linspace(*_around(shown[:, i], 0.15), 50 if lowest is None else 200) for i in (0, 1))
+        u, v = (np.linspace(*_around(shown[:, i], 0.15, units[i]), 50 if lowest is None else 200) for i in (0, 1))
         grid = np.stack(np.meshgrid(u, v), axis=-1)
         heights = drawable(value(grid.reshape(-1, 2)).reshape(grid.shape[:2]))
     bottom = np.nanmin(heights) if lowest is None else float(value(lowest[None])[0])
@@ -312,9 +326,19 @@ def _inside(heights: Array) -> tuple[int, int]:
     return inside, inside + int(inside < len(heights) and bool(np.abs(heights[inside]) < LARGEST))
 
 
-def _around(values: Array, margin: float) -> tuple[float, float]:
+def _unit(rows: Any, targets: Array, key: Key) -> float:
+    """How large a parameter is by the sizes of its column and of y: far smaller numbers are rounding."""
+    j = key[1]
+    across = 1.0 if j == "intercept" else float(np.abs(rows[:, j]).max())
+    with np.errstate(all="ignore"):
+        unit = float(np.abs(targets).max()) / across if across else 0.0
+    return unit if unit <= LARGEST else 0.0
+
+
+def _around(values: Array, margin: float, unit: float = 0.0) -> tuple[float, float]:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     span = high - low
-    if span <= 1e-6 * max(abs(low), abs(high)):  # a point: a picture about it as large as its numbers
-        span = max(abs(low), abs(high)) or 1.0
+    largest = max(abs(low), abs(high))
+    if span <= max(1e-6 * largest, 1e-9 * unit):  # a point: a picture about it as large as its numbers
+        span = max(largest, unit) or 1.0
     return low - margin * span, high + margin * span
