@@ -12,7 +12,7 @@ import pytest
 
 import fastgd
 from conftest import fitting, make_problem, small_rate
-from fastgd import _core, _sweep
+from fastgd import _core, _sweep, _swept
 
 #: from far too small to far too large, in no order
 FACTORS = np.array([1e-3, 1.0, 30.0, 0.1, 300.0, 1e5])
@@ -253,7 +253,7 @@ def test_rates_above_the_best_that_end_high_do_not_crawl():
     X, y = fastgd.datasets.make_linear(rng=0)
     found = fastgd.sweep(X, y, np.logspace(-4, 0, 30), epochs=5, batch_size=10, rng=0)
     words = [word for i, word in enumerate(found.verdict) if not i or found.verdict[i - 1] != word]
-    assert words == list(_sweep.VERDICTS)
+    assert words == list(_swept.VERDICTS)
 
 
 BAD = {

@@ -22,7 +22,8 @@ from fastgd._diagnose import Diagnosis, diagnose
 from fastgd._file import load
 from fastgd._fit import ConvergenceWarning, DivergenceWarning, State, fit
 from fastgd._parts import batches, loss_and_gradient, losses, mse, optimizers, schedules
-from fastgd._sweep import Sweep, sweep
+from fastgd._sweep import sweep
+from fastgd._swept import Sweep
 from fastgd.history import History
 from fastgd.result import FitResult
 

@@ -6,187 +6,24 @@ import copy
 import inspect
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from fastgd import _core, _door, _html
+from fastgd import _core, _door
 from fastgd._auto import Plan, make_plan
-from fastgd._curvature import is_wide
 from fastgd._door import Array
 from fastgd._fit import fit, resolved
+from fastgd._known import is_eased, lr_max_of, minimum_of, squares_of
 from fastgd._progress import bars
-from fastgd._request import Problem, Progress, Solution, facts_of, make_problem
-from fastgd.insight import stability
-from fastgd.result import manner_of
+from fastgd._request import Progress, Solution, make_problem
+from fastgd._swept import Sweep, verdicts
 
-if TYPE_CHECKING:
-    from fastgd.plot import LearningRateSweep
-
-#: what a rate can come to, as it grows
-VERDICTS = ("crawls", "good", "oscillates", "diverges")
-#: good is no further above the lowest loss than this share of it, or than that share of the way from the start
-_NEAR, _ALL_BUT = 0.01, 3e-4
-#: it oscillates if so many steps (or half of all) turn back, each longer than that share of the longest
-_TURNS, _SHORT = 5, 0.01
+#: steps shorter than that share of the longest do not count as turned back
+_SHORT = 0.01
 #: numbers of a place and of a path from which the path is watched as it goes, instead of kept
 _MANY, _LARGE = 32, 1 << 20
-#: epochs after which nothing is said to crawl yet
-_EARLY = 10
-#: what is left of a column that is no more than that share of it is rounding
-_NOTHING = 1e-15
-#: rates that a text shows one by one
-_SHOWN = 12
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Sweep:
-    """What became of each learning rate.
-
-    Attributes
-    ----------
-    lr : ndarray, shape (rates,)
-        As given, in the order given.
-    loss : ndarray, shape (rates, epochs + 1)
-        As `history.loss` of each run: the start, then one an epoch. NaN after a run that diverged.
-    status : list of str
-        As `FitResult.status` of each run.
-    verdict : list of {"crawls", "good", "oscillates", "diverges"}
-        Of each run, as it went. "diverges" is the status. "oscillates": five steps (from epoch to epoch), or half of
-        all, turned back on the one before, none of them shorter than 1% of the run's longest. Else "good" where the
-        last loss lies above `lowest` by no more than 1% of it, or than 0.03% of the way down from the start. Else it
-        "crawls", or if the best rate is smaller, "oscillates".
-    minimum : float or None
-        Of the objective, full batch on a squared loss without l1.
-    lr_max : float or None
-        The largest stable rate, where there is an exact one: full batch, squared loss, constant schedule, and sgd,
-        momentum or nesterov. `engine="rows"` has neither this nor `minimum` where more than 512 rows, or any with l2,
-        have more than 512 features.
-    engine : {"rows", "gram"}
-    standardized : bool
-    options : dict
-        The request, resolved, as in `FitResult.options`.
-    """
-
-    lr: Array
-    loss: Array
-    status: list[str]
-    verdict: list[str]
-    minimum: float | None
-    lr_max: float | None
-    engine: str
-    standardized: bool
-    options: dict[str, Any] = field(default_factory=dict)
-    #: standardising would at least halve the condition number, which advice rests on
-    _eased: bool = False
-
-    @property
-    def final(self) -> Array:
-        """(rates,): the loss after the last epoch; NaN where a run diverged."""
-        return np.where(np.array(self.status) == "diverged", np.nan, self.loss[:, -1])
-
-    @property
-    def best(self) -> float:
-        """Of the good rates, or of all if none is good: of those whose loss ended lowest, to a millionth of its way,
-        the one that was soonest. NaN if all diverged.
-        """
-        at = self._at
-        return np.nan if at is None else float(self.lr[at])
-
-    @property
-    def _at(self) -> int | None:
-        """Where the best rate stands."""
-        good = np.where(np.array(self.verdict) == "good", self.final, np.nan)
-        return _best(self.loss, good if np.isfinite(good).any() else self.final)
-
-    @property
-    def rank(self) -> str:
-        """What `best` is called: "best", or where no rate is good "lowest"."""
-        return "best" if "good" in self.verdict else "lowest"
-
-    @property
-    def lowest(self) -> float:
-        """What the losses are measured by: the minimum if it is known, else the lowest at the end of a run."""
-        final = self.final
-        return self.minimum if self.minimum is not None else float(np.fmin.reduce(final))
-
-    @property
-    def advice(self) -> str:
-        """What to do where rates from a third of the largest stable one crawled, and the scales are why, else empty."""
-        if self.lr_max is None or not self._eased or self.loss.shape[1] <= _EARLY:
-            return ""
-        final, near = self.final, (self.lr > self.lr_max / 3) & (self.lr < self.lr_max)
-        if not np.isfinite(final[near]).any():
-            return ""
-        short = np.nanmin(final) - self.lowest > goal(self.loss[0, 0], self.lowest)
-        return "even near the largest stable rate it crawls; try standardize=True" if short else ""
-
-    def plot(self, ax: Any = None) -> LearningRateSweep:
-        """The last loss against the rate: `fastgd.plot.lr_sweep(self, ax=ax)`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            None makes a figure.
-
-        Returns
-        -------
-        fastgd.plot.LearningRateSweep
-        """
-        from fastgd import plot
-
-        return plot.lr_sweep(self, ax=ax)
-
-    def _lines(self) -> list[tuple[str, str]]:
-        """Rate by rate if they are few, else verdict by verdict."""
-        final = self.final
-        if len(self.lr) <= _SHOWN:
-            rows = [
-                (f"{rate:g}", f"{value:.8g}" if np.isfinite(value) else "-")
-                for rate, value in zip(self.lr, final, strict=True)
-            ]
-            wide = max(len(value) for _, value in rows)
-            return [(rate, f"{value:<{wide}}  {word}") for (rate, value), word in zip(rows, self.verdict, strict=True)]
-        parts = []
-        for word in VERDICTS:
-            those = np.array(self.verdict) == word
-            if those.any():
-                number = f"{those.sum()} rate{'' if those.sum() == 1 else 's'}"
-                losses = "" if word == "diverges" else f"loss {_span(final[those], 6)}"
-                parts.append((word, number, _span(self.lr[those], 3), losses))
-        _, left, right, _ = (max(map(len, column)) for column in zip(*parts, strict=True))
-        return [(word, f"{number:>{left}}  {span:<{right}}  {losses}".rstrip()) for word, number, span, losses in parts]
-
-    def _facts(self) -> list[tuple[str, str]]:
-        """The best rate, and the largest that is stable."""
-        found = [("by", manner_of(self.options, standardized=self.standardized))]
-        if (at := self._at) is not None:
-            least = f"; the minimum is {self.minimum:.8g}" if self.minimum is not None else ""
-            found.append((self.rank, f"{self.lr[at]:.6g}, loss {self.final[at]:.8g}{least}"))
-        if self.lr_max is not None:
-            found.append(("stable", f"below {self.lr_max:.6g}{'; ' if self.advice else ''}{self.advice}"))
-        return found
-
-    def _title(self) -> str:
-        epochs, rates = self.loss.shape[1] - 1, len(self.lr)
-        low, high = self.lr.min(), self.lr.max()
-        which = f"{rates} rates from {low:g} to {high:g}" if rates > 1 else f"the rate {low:g}"
-        return f"Sweep: {which}, {epochs} epoch{'' if epochs == 1 else 's'}{' each' if rates > 1 else ''}"
-
-    def __repr__(self) -> str:
-        rows = self._lines() + self._facts()
-        wide = max(len(name) for name, _ in rows)
-        return "\n".join([self._title(), *(f"  {name:<{wide}}  {value}" for name, value in rows)])
-
-    def _repr_html_(self) -> str:
-        return _html.table(self._title(), self._lines() + self._facts())
-
-
-def _span(values: Array, digits: int) -> str:
-    low, high = f"{values.min():.{digits}g}", f"{values.max():.{digits}g}"
-    return low if low == high else f"{low} to {high}"
-
 
 #: options of `fit` that a sweep has no use for, and what it takes instead
 _FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -273,21 +110,21 @@ def sweep(X: Any, y: Any, lr: Any, *, epochs: int, **fit_options: Any) -> Sweep:
                 told(len(rates) * epochs, solution["loss"])
         if rng is not None and end is not None:
             rng.bit_generator.state = end
-        squares = _squares(problem, plan, request)
-        minimum = None if squares is None else _minimum(squares, losses[:, -1])
+        squares = squares_of(problem, plan, request)
+        minimum = None if squares is None else minimum_of(squares, losses[:, -1])
         found = Sweep(
             lr=rates,
             loss=losses,
             status=status,
-            verdict=_verdicts(rates, losses, status, turns, minimum),
+            verdict=verdicts(rates, losses, status, turns, minimum),
             minimum=minimum,
-            lr_max=None if squares is None else _lr_max(squares),
+            lr_max=None if squares is None else lr_max_of(squares),
             engine=plan.engine,
             standardized=plan.frame is not None,
             options=resolved(plan),
             _eased=squares is not None and plan.frame is None,
         )
-        if squares is not None and found.advice and not _eased(squares):  # asked last: it takes a decomposition
+        if squares is not None and found.advice and not is_eased(squares):  # asked last: it takes a decomposition
             found = replace(found, _eased=False)
         return found
 
@@ -425,106 +262,3 @@ def _turns(solution: Solution) -> int:
     path = np.hstack([history[name].reshape(len(history["epoch"]), -1) for name in ("coef", "intercept")])
     steps = np.diff(path[np.isfinite(path).all(axis=1)], axis=0)
     return _count(np.linalg.norm(steps, axis=1), (steps[1:] * steps[:-1]).sum(axis=1) < 0)
-
-
-def _verdicts(rates: Array, losses: Array, status: list[str], turns: list[int], minimum: float | None) -> list[str]:
-    """What became of each rate, in a word."""
-    final = np.where(np.array(status) == "diverged", np.nan, losses[:, -1])
-    at = _best(losses, final)
-    best = np.inf if at is None else rates[at]
-    lowest = float(np.fmin.reduce(final)) if minimum is None else minimum
-    many = min(_TURNS, max((losses.shape[1] - 1) // 2, 1))
-    found = []
-    for i, rate in enumerate(rates):
-        if status[i] == "diverged":
-            found.append("diverges")
-        elif turns[i] >= many:
-            found.append("oscillates")
-        elif final[i] - lowest <= goal(losses[i, 0], lowest):
-            found.append("good")
-        else:
-            found.append("crawls" if rate <= best else "oscillates")
-    return found
-
-
-def _best(losses: Array, final: Array) -> int | None:
-    """Which run came down furthest, to a millionth; of several the one with the smallest sum of losses."""
-    if not np.isfinite(final).any():
-        return None
-    least = np.nanmin(final)
-    lowest = final <= least + 1e-6 * (losses[:, 0] - least)
-    return int(np.argmin(np.where(lowest, losses.sum(axis=1), np.inf)))
-
-
-def goal(start: float, lowest: float) -> float:
-    """How far above the lowest loss a good rate may end."""
-    return float(max(_NEAR * abs(lowest), _ALL_BUT * (start - lowest)))
-
-
-def _squares(problem: Problem, plan: Plan, request: dict[str, Any]) -> Plan | None:
-    """The sum of squares over a few rows that is minimised, whichever engine ran; None where there is none."""
-    if plan.engine == "gram":
-        return plan
-    config = plan.config
-    if config.batch_size is not None or not facts_of(config.loss[0])["squared"] or is_wide(problem, config.l2):
-        return None
-    asked = request | {"engine": "gram", "init": "zeros", "rng": None, "X_val": None, "y_val": None}
-    return make_plan(problem, lr=config.lr, epochs=config.epochs, **asked, shared=True)
-
-
-def _even(plan: Plan) -> tuple[Array, Array]:
-    """Rows (X, y) with the same minimum: the intercept taken out of them, all columns of one length.
-
-    Without either, least squares takes what is real along small or nearly constant columns for rounding.
-    """
-    config = plan.work_config
-    assert config.penalty_scale is not None
-    X, y = plan.work.X, plan.work.y
-    if config.l2:
-        side = np.diag(np.sqrt(config.l2 / 2) * config.penalty_scale)
-        X, y = np.vstack([X, side]), np.vstack([y, np.zeros((len(side), y.shape[1]))])
-    if plan.config.fit_intercept:
-        X, ones = X[:, :-1], X[:, -1:] / np.linalg.norm(X[:, -1])
-        whole = np.abs(X).max(axis=0, initial=0.0)
-        for _ in range(2):  # twice is enough (Kahan)
-            X, y = X - ones * (ones.T @ X), y - ones * (ones.T @ y)
-        X = np.where(np.abs(X).max(axis=0, initial=0.0) > _NOTHING * whole, X, 0.0)
-    largest = np.abs(X).max(axis=0, initial=0.0)
-    X = X[:, largest > 0] / largest[largest > 0]
-    return X / np.linalg.norm(X, axis=0), y
-
-
-def _minimum(plan: Plan, ends: Array) -> float | None:
-    """The minimum of the objective, no higher than where a run ended; None with l1."""
-    if plan.work_config.l1:
-        return None
-    X, y = _even(plan)
-    try:
-        least = float(((y - X @ np.linalg.lstsq(X, y, rcond=None)[0]) ** 2).sum())
-    except np.linalg.LinAlgError:  # what is too large for a float64
-        return None
-    return float(np.fmin(np.fmin.reduce(ends), least)) if np.isfinite(least) else None
-
-
-def _eased(plan: Plan) -> bool:
-    """Whether standardising would at least halve the condition number."""
-    X, _ = _even(plan)
-    if plan.condition is None or not X.size or not np.isfinite(X).all():
-        return False
-    values = np.linalg.svd(X, compute_uv=False)
-    values = values[values > values[0] * max(X.shape) * np.finfo(np.float64).eps] ** 2
-    largest, smallest = values[0], values[-1]
-    if plan.config.fit_intercept:  # it curves as the mean column does
-        largest, smallest = max(largest, 1.0), min(smallest, 1.0)
-    return bool(2 * largest / smallest < plan.condition)
-
-
-def _lr_max(plan: Plan) -> float | None:
-    """The largest stable rate on a quadratic, whose largest curvature the statistics tell."""
-    config = plan.work_config
-    if config.schedule[0] != "constant" or config.optimizer[0] not in ("sgd", "momentum", "nesterov"):
-        return None
-    rounding, largest = config.rounding
-    if not 0 < rounding < np.inf:
-        return None
-    return stability(config.optimizer, None, squared=True, largest=largest, trace=largest).limit

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgd._file import plain
-from fastgd._sweep import Sweep
+from fastgd._swept import Sweep
 from fastgd.result import FitResult, manner, manner_of
 from fastgd.table import Table
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgd._door import Array, flag
-from fastgd._sweep import VERDICTS, Sweep, goal
+from fastgd._swept import VERDICTS, Sweep, goal
 from fastgd.plot._canvas import (
     LEGEND,
     NOTE,
@@ -236,6 +236,6 @@ def _curves(axes: Axes, sweep: Sweep) -> list[Line2D]:
     whole_numbers(axes, "epoch")
     axes.set_ylabel(f"loss ({loss_label(sweep.options)})")
     columns = min(3, -(-len(some) // 3))
-    corner = "upper right" if len(seen) else "lower right"
+    corner: Any = "upper right" if len(seen) else "lower right"
     axes.legend(title="learning rate", loc=corner, ncols=columns, fontsize="small", **LEGEND)
     return lines
