@@ -30,7 +30,7 @@ use crate::penalty::Penalty;
 use crate::permute::{Ahead, Pcg64, with_ahead};
 use crate::registry::{self, Parameter, Part};
 use crate::sampler::{Permute, Shuffle};
-use crate::schedule::{SCHEDULES, schedule};
+use crate::schedule::{SCHEDULES, Time, schedule};
 use crate::solver::{Config, Solution, solve as solve_in_rust};
 
 /// fastgd's engine. Called by `fastgd`, which checks what comes in; not meant to be called directly.
@@ -40,8 +40,8 @@ mod _core {
     use super::online::descend_online;
     #[pymodule_export]
     use super::{
-        choose, finite, gradient_descent, kernel, loss_and_gradient, losses, moments, optimizers, predict, schedules,
-        solve,
+        choose, finite, gradient_descent, kernel, loss_and_gradient, losses, moments, optimizers, predict, rate,
+        schedules, solve,
     };
 
     #[pymodule_export]
@@ -191,6 +191,14 @@ fn dense<'a, T: Element + numpy::Element>(
     let table = Dense::new(x.as_slice()?, x.shape()[1]).map_err(raise)?;
     let table = if x.is_c_contiguous() { table } else { table.by_columns() };
     table.standard(standard).map_err(raise)
+}
+
+/// The rate at update k, after so many finished epochs, of a schedule from `lr` that ends with update `last`.
+#[pyfunction]
+fn rate(schedule: &Bound<'_, PyAny>, lr: f64, k: u64, finished: u64, last: u64) -> PyResult<f64> {
+    let (name, given): (String, HashMap<String, f64>) = schedule.extract()?;
+    let schedule = self::schedule(&name, &sorted(given)).map_err(raise)?;
+    Ok(schedule.rate(lr, Time { k, finished, last }))
 }
 
 /// Whether no value of an aligned float64 or float32 array in C or Fortran order is NaN or infinite.

@@ -252,7 +252,7 @@ REFUSED = {
     "epochs 10**400": (
         {"epochs": 10**400},
         ValueError,
-        r"epochs must be an integer >= 1 or \"auto\", got 1000+\.\.\.0+$",
+        r"epochs must be an integer >= 1 below 2\*\*63 or \"auto\", got 1000+\.\.\.0+$",
     ),
     "init nan": ({"init": ([np.nan] * 3, 0.0)}, ValueError, "coef of init must be finite"),
     "init no intercept": (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgd import _door
+from fastgd import _core, _door
 from fastgd._advice import count, numbered
 from fastgd._curvature import NOTHING, Bowl, Modes, is_wide, modes
 from fastgd._diagnose import SMALL, epochs_by, noise_of
@@ -221,21 +221,14 @@ def _further(result: FitResult, found: Modes, n: int, whole: float, *, summed: b
 
 def _last_rate(result: FitResult, n: int) -> float:
     """That of the last step, by the schedule where it was not recorded."""
-    history, (name, parameters) = result.history, result.options.get("schedule", ("constant", {}))
+    history, schedule = result.history, result.options.get("schedule", ("constant", {}))
     if len(history.lr) and history.step[-1] == result.n_steps:
         return float(history.lr[-1])
-    if name == "constant" or not result.n_steps:
+    if schedule[0] == "constant" or not result.n_steps:
         return result.lr
     steps = -(-n // (result.options["batch_size"] or n))  # of an epoch
-    last, finished = result.options["epochs"] * steps, (result.n_steps - 1) // steps
-    through, end = (result.n_steps - 1) / max(last - 1, 1), parameters.get("end", 0.0)
-    if name == "invscaling":
-        return float(result.lr / result.n_steps ** parameters["power"])
-    if name in ("exponential", "step"):
-        return float(result.lr * parameters["gamma"] ** (finished // parameters.get("every", 1.0)))
-    if name == "linear":
-        return float(result.lr + (end - result.lr) * through)
-    return float(end + (result.lr - end) * (1 + np.cos(np.pi * through)) / 2) if name == "cosine" else np.nan
+    finished = (result.n_steps - 1) // steps
+    return _core.rate(schedule, result.lr, result.n_steps, finished, result.options["epochs"] * steps)
 
 
 def _certified(
