@@ -266,14 +266,14 @@ def test_early_stopping_scores_the_model_itself_and_keeps_the_best(kind):
 
 def test_early_stopping_of_log_loss_counts_both_classes():
     X, y = data("two", n=400)
-    model = fastgd.SGDClassifier(loss="log_loss", early_stopping=True, random_state=0).fit(SCALE(X), y)
+    model = fastgd.SGDClassifier(loss="log_loss", early_stopping=True, random_state=0).fit(in_unit_scale(X), y)
     rows = held_out(model, X, y)
     share = np.mean(y[rows] == "yes")
     assert model.history_.val_score.max() > max(share, 1 - share)
-    assert model.score(SCALE(X)[rows], y[rows]) == pytest.approx(model.history_.val_score.max())
+    assert model.score(in_unit_scale(X)[rows], y[rows]) == pytest.approx(model.history_.val_score.max())
 
 
-def SCALE(X):  # noqa: N802
+def in_unit_scale(X):
     return (X - X.mean(axis=0)) / X.std(axis=0)
 
 
@@ -458,7 +458,7 @@ def test_batches_are_those_of_fit(batch_size, rate):
 @pytest.mark.parametrize("kind", ["two", "three"])
 def test_batches_classify(kind, loss):
     rows, y = data(kind, n=300)
-    rows = SCALE(rows)
+    rows = in_unit_scale(rows)
     model = quiet(fastgd.SGDClassifier(loss=loss, learning_rate="auto", batch_size=16, random_state=0), rows, y)
     slow = quiet(fastgd.SGDClassifier(loss=loss, batch_size=None, learning_rate="auto", tol=1e-6), rows, y)
     assert model.coef_.shape == (1 if kind == "two" else 3, rows.shape[1])
