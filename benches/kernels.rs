@@ -54,10 +54,11 @@ fn gradient<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, w, y, set) = (wave(block(D) * D), wave(D), wave(block(D)), set(name));
     let mut grad = vec![0.0; D];
     let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
-    let f = |raw: f64, i: usize| ((raw - y[i]) * (raw - y[i]), 2.0 * (raw - y[i]));
-    bencher
-        .counter(ItemsCount::new(block(D)))
-        .bench_local(|| kernels::gradient(set, black_box(lines), &w, 0.5, black_box(&mut grad), f));
+    bencher.counter(ItemsCount::new(block(D))).bench_local(|| {
+        kernels::gradient(set, black_box(lines), &w, 0.5, black_box(&mut grad), &mut |i, raw| {
+            kernels::pointwise(set, raw, &y[i..], &[], 1, |raw, y| ((raw - y) * (raw - y), 2.0 * (raw - y)))
+        })
+    });
 }
 
 #[divan::bench(args = sets(), consts = [1, 5, 10, 20, 32, 100])]
@@ -65,10 +66,12 @@ fn online<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, y, set) = (wave(64 * D), wave(64), set(name));
     let (mut w, mut b, mut sum, rates) = (wave(D), [0.5], 0.0, [1e-3 / D as f64; 64]);
     let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
-    let f = |raw: f64, i: usize| ((raw - y[i]) * (raw - y[i]), 2.0 * (raw - y[i]));
     bencher.counter(ItemsCount::new(64usize)).bench_local(|| {
-        let steps = Online { w: &mut w, b: &mut b, rates: &rates, implicit: 0.0, tail: &mut [] };
-        kernels::online(set, black_box(lines), steps, &mut sum, f);
+        let line = Online { w: &mut w, b: &mut b, squares: false, tail: &mut [] };
+        kernels::online(set, black_box(lines), line, &mut |turn| {
+            let (y, rates) = (&y[turn.first..][..turn.count], &rates[turn.first..][..turn.count]);
+            kernels::steps(set, turn, &mut sum, |raw, r| ((raw - y[r]) * (raw - y[r]), rates[r] * 2.0 * (raw - y[r])));
+        });
     });
 }
 

@@ -162,23 +162,38 @@ pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64
     }
 }
 
-/// With f(w . x_i + b, i) the loss and slope of row i: grad += sum_i slope_i x_i. Returns the sums of losses and slopes.
-/// Each row is read once.
+/// What is told the raw predictions of the rows from i on: it replaces them by slopes, and returns the sum of losses.
+pub type Slopes<'a, 'f> = &'a mut (dyn FnMut(usize, &mut [f64]) -> f64 + 'f);
+
+/// With the slopes at raw_i = w . x_i + b: grad += sum_i slope_i x_i. Returns the sums of losses and slopes. Each row is
+/// read once from memory.
 #[inline]
-pub fn gradient(
-    set: Set,
-    lines: Lines,
-    w: &[f64],
-    b: f64,
-    grad: &mut [f64],
-    f: impl Fn(f64, usize) -> (f64, f64),
-) -> (f64, f64) {
+pub fn gradient(set: Set, lines: Lines, w: &[f64], b: f64, grad: &mut [f64], slopes: Slopes) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     match set {
-        Set::NAIVE => sums = naive::gradient(lines, w, b, grad, f),
-        _ => run(set, gradient::Gradient { lines, w, b, grad, f, sums: &mut sums }),
+        Set::NAIVE => sums = naive::gradient(lines, w, b, grad, slopes),
+        _ => run(set, gradient::Gradient { lines, w, b, grad, slopes, sums: &mut sums }),
     }
     sums
+}
+
+/// Rows that take their steps together.
+pub const TURN: usize = 8;
+
+/// A few rows that take a step each, one after the other, as their formula sees them.
+#[derive(Debug, Clone, Default)]
+pub struct Turn {
+    /// The first of them, and how many there are.
+    pub first: usize,
+    pub count: usize,
+    /// x_r . w + b before the first of the steps.
+    pub raw: [f64; TURN],
+    /// x_q . x_r, and 1 more with an intercept, for q < r in shared[q][r].
+    pub shared: [[f64; TURN]; TURN],
+    /// |x_r|^2, and 1 more with an intercept, if asked for.
+    pub square: [f64; TURN],
+    /// To be set: w -= step_r x_r, b -= step_r.
+    pub steps: [f64; TURN],
 }
 
 /// Steps by single rows: a line w . x + b that each row moves.
@@ -186,31 +201,46 @@ pub struct Online<'a> {
     pub w: &'a mut [f64],
     /// Empty, or one.
     pub b: &'a mut [f64],
-    /// One a row: the rate times what turns a row's gradient into a step's.
-    pub rates: &'a [f64],
-    /// Where it is not 0, rates are divided by 1 + rate times this times (|x|^2 + 1), without `b` no + 1.
-    pub implicit: f64,
+    /// Whether |x|^2 is asked for.
+    pub squares: bool,
     /// The sum of all w and b after each step, or empty.
     pub tail: &'a mut [f64],
 }
 
-/// For each row in turn, f(w . x_i + b, i) being its loss and slope: w -= rate_i slope x_i, b -= rate_i slope.
-/// Adds the losses to `sum`, one after the other.
+/// For the rows in turn, w -= step x_i and b -= step, where `steps` says which.
 #[inline]
-pub fn online(set: Set, lines: Lines, steps: Online, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
+pub fn online(set: Set, lines: Lines, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
     match set {
-        Set::NAIVE => naive::online(lines, steps, sum, f),
-        _ => run(set, online::ByRows { lines, steps, f, sum }),
+        Set::NAIVE => naive::online(lines, line, steps),
+        _ => run(set, online::ByRows { lines, line, steps }),
     }
 }
 
-/// Replaces each a_i by the second part of f(a_i, b_i, i), and returns the sum of the first ones.
+/// The steps of a turn, f(raw_r, r) being the loss and the step of a row that finds raw_r when its turn comes; adds the
+/// losses to `sum`, one after the other.
 #[inline]
-pub fn pointwise(set: Set, a: &mut [f64], b: &[f64], f: impl Fn(f64, f64, usize) -> (f64, f64)) -> f64 {
+pub fn steps(set: Set, turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
+    match set {
+        Set::NAIVE => naive::steps(turn, sum, f),
+        _ => run(set, online::Steps { turn, sum, f }),
+    }
+}
+
+/// Replaces each a_i by the second part of f(a_i, b_i), and returns the sum of the first ones; both times s_(i / width),
+/// where `s` is not empty.
+#[inline]
+pub fn pointwise(
+    set: Set,
+    a: &mut [f64],
+    b: &[f64],
+    s: &[f64],
+    width: usize,
+    f: impl Fn(f64, f64) -> (f64, f64),
+) -> f64 {
     let mut sum = 0.0;
     match set {
-        Set::NAIVE => sum = naive::pointwise(a, b, f),
-        _ => run(set, passes::Pointwise { a, b, f, sum: &mut sum }),
+        Set::NAIVE => sum = naive::pointwise(a, b, s, width, f),
+        _ => run(set, passes::Pointwise { a, b, s, width, f, sum: &mut sum }),
     }
     sum
 }
@@ -350,13 +380,16 @@ mod tests {
     #[test]
     fn formulas_agree_with_their_naive_twin() {
         for set in Set::available() {
-            for count in 0..40 {
+            for (count, width) in (0..40).map(|count| (count, 1)).chain([(21, 3), (300, 1), (300, 2), (130, 65)]) {
                 let (a, b) = (wave(count, 0.7), wave(count, 0.3));
-                let formula = |a: f64, b: f64, i: usize| (a * b + i as f64, if a > b { a - b } else { 0.5 * a });
-                let (mut found, mut expected) = (a.clone(), a);
-                let sum = pointwise(set, &mut found, &b, formula);
-                near(&[sum], &[naive::pointwise(&mut expected, &b, formula)], &format!("{set:?} {count}"));
-                assert_eq!(found, expected);
+                let formula = |a: f64, b: f64| (a * b + 1.0, if a > b { a - b } else { 0.5 * a });
+                for s in [vec![], wave(count / width, 0.4)] {
+                    let (mut found, mut expected) = (a.clone(), a.clone());
+                    let sum = pointwise(set, &mut found, &b, &s, width, formula);
+                    let truth = naive::pointwise(&mut expected, &b, &s, width, formula);
+                    near(&[sum], &[truth], &format!("{set:?} {count}"));
+                    assert_eq!(found, expected);
+                }
             }
         }
     }
@@ -372,16 +405,21 @@ mod tests {
                 for (lines, b, implicit, tail) in [(together, 1, 0.0, 0), (apart, 0, 2.0, d), (together, 1, 0.5, d + 1)]
                 {
                     let rates = vec![0.1 / d as f64; at.len()];
-                    let f = |raw: f64, i: usize| ((raw - y[i]).powi(2), raw - y[i]);
-                    let steps = |kernel: &dyn Fn(Online, &mut f64)| {
+                    let steps = |set: Set| {
                         let (mut w, mut b, mut tail) = (wave(d, 1.3), wave(b + 1, 0.4)[1..].to_vec(), vec![1.0; tail]);
-                        let (w_, b_, tail_) = (&mut w[..], &mut b[..], &mut tail[..]);
                         let mut sum = 0.5;
-                        kernel(Online { w: w_, b: b_, rates: &rates, implicit, tail: tail_ }, &mut sum);
+                        let line = Online { w: &mut w, b: &mut b, squares: implicit != 0.0, tail: &mut tail };
+                        online(set, lines, line, &mut |turn| {
+                            let (first, square) = (turn.first, turn.square);
+                            let (y, rates) = (&y[first..], &rates[first..]);
+                            super::steps(set, turn, &mut sum, |raw, r| {
+                                let slope = raw - y[r];
+                                (slope * slope, rates[r] * slope / (1.0 + implicit * rates[r] * square[r]))
+                            });
+                        });
                         [w, b, tail, vec![sum]].concat()
                     };
-                    let found = steps(&|steps, sum| online(set, lines, steps, sum, f));
-                    let expected = steps(&|steps, sum| naive::online(lines, steps, sum, f));
+                    let (found, expected) = (steps(set), steps(Set::NAIVE));
                     near(&found, &expected, &format!("{set:?} {d} {b} {implicit}"));
                 }
             }
@@ -400,7 +438,9 @@ mod tests {
                     let apart =
                         Lines::Apart { values: &values, stride: d + 2, at: &at[..rows], soon: &at[rows.min(2)..] };
                     for lines in [together, close, apart] {
-                        let f = |raw: f64, i: usize| ((raw - y[i]).powi(2), 2.0 * (raw - y[i]));
+                        let f = &mut |i: usize, raw: &mut [f64]| {
+                            naive::pointwise(raw, &y[i..], &[], 1, |raw, y| ((raw - y).powi(2), 2.0 * (raw - y)))
+                        };
                         let (mut found, mut expected) = (w.clone(), w.clone());
                         let (loss, slope) = gradient(set, lines, &w, 0.3, &mut found, f);
                         let (loss_, slope_) = naive::gradient(lines, &w, 0.3, &mut expected, f);

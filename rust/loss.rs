@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::kernels::{self, Lines, Online, Set};
+use crate::kernels::{self, Set, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`.
@@ -18,40 +18,33 @@ pub trait Loss: Send + Sync {
     /// Over a block of rows: returns `sum_i s_i loss_i` and replaces each raw prediction by `s_i d loss_i / d raw`.
     /// `raw` and `y` are (m, outputs), `weight` is (m) or empty for all ones. Compiled once a loss and instruction set, with
     /// its formula inlined.
-    fn block(&self, set: Set, raw: &mut [f64], y: &[f64], weight: &[f64], outputs: usize) -> f64 {
-        match weight {
-            [] => kernels::pointwise(set, raw, y, |raw, y, _| (self.value(raw, y), self.gradient(raw, y))),
-            s if outputs == 1 => {
-                let s = &s[..raw.len()];
-                kernels::pointwise(set, raw, y, |raw, y, i| (s[i] * self.value(raw, y), s[i] * self.gradient(raw, y)))
+    fn block(&self, set: Set, raw: &mut [f64], told: Told, outputs: usize) -> f64 {
+        let Told { y, weight } = told;
+        kernels::pointwise(set, raw, y, weight, outputs, |raw, y| (self.value(raw, y), self.gradient(raw, y)))
+    }
+
+    /// The steps of rows in turn, each its rate times its slope; adds up `s_i loss_i`. `told` and `rates` are theirs.
+    fn steps(&self, set: Set, turn: &mut Turn, told: Told, rates: Rates, sum: &mut f64) {
+        let (Told { y, weight }, count, square) = (told, turn.count, turn.square);
+        let (y, rate) = (&y[..count], &rates.each[..count]);
+        kernels::steps(set, turn, sum, |raw, r| {
+            let mut step = rate[r] * self.gradient(raw, y[r]);
+            if rates.implicit != 0.0 {
+                step /= 1.0 + rate[r] * rates.implicit * square[r];
             }
-            s => kernels::pointwise(set, raw, y, |raw, y, i| {
-                let s = s[i / outputs];
-                (s * self.value(raw, y), s * self.gradient(raw, y))
-            }),
-        }
+            let s = if weight.is_empty() { 1.0 } else { weight[r] };
+            (s * self.value(raw, y[r]), step)
+        });
     }
+}
 
-    /// Over rows of one output: adds `sum_i s_i (d loss_i / d raw) x_i` to `grad`; returns the sums of `s_i loss_i` and of
-    /// `s_i d loss_i / d raw`.
-    fn over(&self, set: Set, lines: Lines, told: Told, w: &[f64], b: f64, grad: &mut [f64]) -> (f64, f64) {
-        let Told { y, weight } = told;
-        kernels::gradient(set, lines, w, b, grad, |raw, i| {
-            let s = if weight.is_empty() { 1.0 } else { weight[i] };
-            (s * self.value(raw, y[i]), s * self.gradient(raw, y[i]))
-        })
-    }
-
-    /// Takes a step by each row in turn, and adds up `s_i loss_i`; for one output.
-    fn online(&self, set: Set, lines: Lines, told: Told, steps: Online, sum: &mut f64) {
-        let Told { y, weight } = told;
-        match weight {
-            [] => kernels::online(set, lines, steps, sum, |raw, i| (self.value(raw, y[i]), self.gradient(raw, y[i]))),
-            s => kernels::online(set, lines, steps, sum, |raw, i| {
-                (s[i] * self.value(raw, y[i]), self.gradient(raw, y[i]))
-            }),
-        }
-    }
+/// How far rows step that take turns.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates<'a> {
+    /// What each row's slope is multiplied with.
+    pub each: &'a [f64],
+    /// Where it is not 0, steps are divided by 1 + rate times this times (|x|^2 + 1), without intercept no + 1.
+    pub implicit: f64,
 }
 
 /// What rows were told to be: their targets, and weights or none if all are 1.
@@ -59,6 +52,13 @@ pub trait Loss: Send + Sync {
 pub struct Told<'a> {
     pub y: &'a [f64],
     pub weight: &'a [f64],
+}
+
+impl Told<'_> {
+    /// Of the rows from i on.
+    pub fn from(self, i: usize) -> Self {
+        Told { y: &self.y[i..], weight: self.weight.get(i..).unwrap_or(&[]) }
+    }
 }
 
 /// Which targets a loss is defined for.
@@ -490,7 +490,7 @@ mod tests {
             for (weight, outputs) in [(vec![], 1), (vec![1.0, 0.0, 2.5, 0.5, 3.0, 1.5], 1), (vec![0.5, 2.0, 0.0], 2)] {
                 let s = |i: usize| weight.get(i / outputs).copied().unwrap_or(1.0);
                 let mut slopes = raw.clone();
-                let sum = loss.block(Set::BASELINE, &mut slopes, &y, &weight, outputs);
+                let sum = loss.block(Set::BASELINE, &mut slopes, Told { y: &y, weight: &weight }, outputs);
                 let expected: f64 = (0..raw.len()).map(|i| s(i) * loss.value(raw[i], y[i])).sum();
                 assert!((sum - expected).abs() <= 1e-14 * expected.abs(), "{name}");
                 for i in 0..raw.len() {

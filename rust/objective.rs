@@ -3,8 +3,8 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{Online, Set};
-use crate::loss::{Loss, Reduction, Told};
+use crate::kernels::{self, Online, Set};
+use crate::loss::{Loss, Rates, Reduction, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
 use crate::threads::{are_one, each_part, parts};
@@ -26,7 +26,7 @@ pub struct Objective<'a> {
 pub struct InTurn<'a> {
     /// The schedule's, one a row; they become what a row's slope is multiplied with.
     pub rates: &'a mut [f64],
-    /// As in `kernels::Online`.
+    /// As in `loss::Rates`.
     pub implicit: f64,
     /// The sum of iterates, or empty.
     pub tail: &'a mut [f64],
@@ -117,7 +117,11 @@ impl Objective<'_> {
         }
         let (w, b) = theta.split_at_mut(coefs);
         let lines = self.problem.rows.again(rows, room);
-        self.loss.online(self.set, lines, Told { y, weight }, Online { w, b, rates, implicit, tail }, sum);
+        let told = Told { y, weight };
+        kernels::online(self.set, lines, Online { w, b, squares: implicit != 0.0, tail }, &mut |turn| {
+            let rates = Rates { each: &rates[turn.first..], implicit };
+            self.loss.steps(self.set, turn, told.from(turn.first), rates, sum);
+        });
     }
 
     /// The largest curvature of one row's part of the objective, for a loss of curvature `c`: c s_i (|x_i|^2 + 1).
@@ -202,7 +206,10 @@ impl Objective<'_> {
             rows.block(&block, room);
             self.problem.targets(&block, room, y, weight);
             let b = b.first().copied().unwrap_or(0.0);
-            let (loss, slope) = self.loss.over(self.set, rows.again(&block, room), Told { y, weight }, w, b, grad_w);
+            let (lines, told) = (rows.again(&block, room), Told { y, weight });
+            let (loss, slope) = kernels::gradient(self.set, lines, w, b, grad_w, &mut |i, raw| {
+                self.loss.block(self.set, raw, told.from(i), 1)
+            });
             grad_b.iter_mut().for_each(|grad| *grad += slope);
             sum += loss;
             watch.tick(2 * block.len() * w.len())?;
@@ -227,7 +234,7 @@ impl Objective<'_> {
             raw.resize(block.len() * outputs, 0.0);
             rows.forward(&block, w, b, raw, room);
             self.problem.targets(&block, room, y, weight);
-            sum += self.loss.block(self.set, raw, y, weight, outputs);
+            sum += self.loss.block(self.set, raw, Told { y, weight }, outputs);
             watch.tick(block.len() * w.len())?;
             if let Some(grad) = grad.as_deref_mut() {
                 let (grad_w, grad_b) = grad.split_at_mut(w.len());

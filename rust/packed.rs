@@ -193,7 +193,10 @@ mod tests {
                         problem.targets(&pick, &room, &mut y, &mut s);
                         if outputs == 1 {
                             let (lines, y) = (problem.rows.again(&pick, &room), &y);
-                            kernels::gradient(set, lines, &wave(d, 1.1), 0.5, &mut grad, |raw, i| (0.0, raw - y[i]));
+                            kernels::gradient(set, lines, &wave(d, 1.1), 0.5, &mut grad, &mut |i, raw| {
+                                raw.iter_mut().zip(&y[i..]).for_each(|(raw, y)| *raw -= y);
+                                0.0
+                            });
                         } else {
                             problem.rows.forward(&pick, &wave(d * outputs, 1.1), &[0.5], &mut raw, &mut room);
                             problem.rows.backward(&pick, &raw, &mut grad, &room);

@@ -1,23 +1,26 @@
-//! Gradient: predictions, losses and the gradient of a block of rows in one pass, for one output.
+//! Gradient: predictions, losses and the gradient of rows, a few of them at a time, for one output. The rows are read from
+//! memory for the first and from the cache for the last.
 
 use super::lanes::{LANES, Lanes};
 use super::walk::{Walk, add_rows, dot, lanes, padded, unpadded};
-use super::{Lines, Work};
+use super::{Lines, Slopes, Work};
 
 /// Rows that go through registers together.
 const TOGETHER: usize = 4;
+/// Rows whose losses are asked for at once, where they are short.
+const GROUP: usize = 64;
 
-pub(super) struct Gradient<'a, F> {
+pub(super) struct Gradient<'a, 'f> {
     pub lines: Lines<'a>,
     pub w: &'a [f64],
     pub b: f64,
     pub grad: &'a mut [f64],
-    pub f: F,
+    pub slopes: Slopes<'a, 'f>,
     /// Of losses and slopes.
     pub sums: &'a mut (f64, f64),
 }
 
-impl<F: Fn(f64, usize) -> (f64, f64)> Work for Gradient<'_, F> {
+impl Work for Gradient<'_, '_> {
     #[inline(always)]
     fn run<V: Lanes>(mut self) {
         match self.w.len() {
@@ -35,79 +38,71 @@ impl<F: Fn(f64, usize) -> (f64, f64)> Work for Gradient<'_, F> {
     }
 }
 
-impl<F: Fn(f64, usize) -> (f64, f64)> Gradient<'_, F> {
-    /// The slopes of some rows from i on, whose losses go into the sum.
+impl Gradient<'_, '_> {
+    /// The slopes of the rows from i on in place of their predictions; losses and slopes go into the sums.
     #[inline(always)]
-    fn slopes<const M: usize>(&mut self, products: [f64; M], i: usize) -> [f64; M] {
-        let (mut losses, mut slopes) = ([0.0; M], [0.0; M]);
-        for r in 0..M {
-            (losses[r], slopes[r]) = (self.f)(products[r] + self.b, i + r);
+    fn slopes<V: Lanes>(&mut self, i: usize, raw: &mut [f64]) {
+        self.sums.0 += (self.slopes)(i, raw);
+        let ((whole, rest), mut sum) = (raw.as_chunks::<LANES>(), V::zero());
+        for slopes in whole {
+            sum = sum.add(V::load(slopes));
         }
-        for r in 0..M {
-            self.sums.0 += losses[r];
-            self.sums.1 += slopes[r];
-        }
-        slopes
+        self.sums.1 += sum.total() + rest.iter().sum::<f64>();
     }
 
-    /// One feature: eight rows are a lane each.
+    /// One feature: eight rows are a lane.
     #[inline(always)]
     fn single<V: Lanes>(&mut self) {
         let (walk, w) = (Walk::new(self.lines, 1), V::splat(self.w[0]));
-        let (mut sum, mut losses, mut slopes) = (V::zero(), V::zero(), V::zero());
-        let whole = walk.count / LANES * LANES;
-        for i in (0..whole).step_by(LANES) {
-            let x = if walk.at.is_none() && walk.stride == 1 {
-                walk.values[i..].as_chunks().0[0]
+        let (mut x, mut raw, mut sum) = ([0.0; GROUP], [0.0; GROUP], V::zero());
+        for first in (0..walk.count).step_by(GROUP) {
+            let count = GROUP.min(walk.count - first);
+            let padded = count.next_multiple_of(LANES);
+            if walk.at.is_none() && walk.stride == 1 {
+                x[..count].copy_from_slice(&walk.values[first..][..count]);
             } else {
-                let mut x = [0.0; LANES];
-                for (l, x) in x.iter_mut().enumerate() {
-                    walk.ask(i + l);
-                    *x = walk.row(i + l)[0];
+                for (i, x) in (first..).zip(&mut x[..count]) {
+                    walk.ask(i);
+                    *x = walk.row(i)[0];
                 }
-                x
-            };
-            let x = V::load(&x);
-            let (mut raw, mut loss) = ([0.0; LANES], [0.0; LANES]);
-            V::splat(self.b).add_product(x, w).store(&mut raw);
-            for l in 0..LANES {
-                (loss[l], raw[l]) = (self.f)(raw[l], i + l);
             }
-            losses = losses.add(V::load(&loss));
-            slopes = slopes.add(V::load(&raw));
-            sum = sum.add_product(x, V::load(&raw));
+            let (lanes, _) = x[..padded].as_chunks::<LANES>();
+            for (x, raw) in lanes.iter().zip(raw.as_chunks_mut().0) {
+                V::splat(self.b).add_product(V::load(x), w).store(raw);
+            }
+            self.slopes::<V>(first, &mut raw[..count]);
+            raw[count..padded].fill(0.0);
+            for (x, raw) in lanes.iter().zip(raw.as_chunks().0) {
+                sum = sum.add_product(V::load(x), V::load(raw));
+            }
         }
-        let mut total = sum.total();
-        for i in whole..walk.count {
-            let x = walk.row(i)[0];
-            let (loss, slope) = (self.f)(V::add_one(self.b, x, self.w[0]), i);
-            (self.sums.0, self.sums.1) = (self.sums.0 + loss, self.sums.1 + slope);
-            total = V::add_one(total, slope, x);
-        }
-        self.sums.0 += losses.total();
-        self.sums.1 += slopes.total();
-        self.grad[0] += total;
+        self.grad[0] += sum.total();
     }
 
-    /// D features, one number after the other, two rows at a time.
+    /// D features, one number after the other, in two sums.
     #[inline(always)]
     fn few<V: Lanes, const D: usize>(&mut self) {
         let walk = Walk::new(self.lines, D);
         let mut w = [0.0; D];
         w.copy_from_slice(self.w);
-        let mut sums = [[0.0; D]; 2];
-        for i in (0..walk.count).step_by(2) {
-            let pair = if i + 1 < walk.count { 2 } else { 1 };
-            for (r, sums) in sums[..pair].iter_mut().enumerate() {
-                walk.ask(i + r);
-                let x = &walk.row(i + r)[..D];
-                let mut product = 0.0;
+        let (mut raw, mut sums) = ([0.0; GROUP], [[0.0; D]; 2]);
+        for first in (0..walk.count).step_by(GROUP) {
+            let raw = &mut raw[..GROUP.min(walk.count - first)];
+            for (i, raw) in (first..).zip(&mut *raw) {
+                walk.ask(i);
+                let x = &walk.row(i)[..D];
+                *raw = self.b;
                 for j in 0..D {
-                    product = V::add_one(product, x[j], w[j]);
+                    *raw = V::add_one(*raw, x[j], w[j]);
                 }
-                let [slope] = self.slopes([product], i + r);
-                for j in 0..D {
-                    sums[j] = V::add_one(sums[j], slope, x[j]);
+            }
+            self.slopes::<V>(first, raw);
+            for (i, slopes) in (first..).step_by(2).zip(raw.chunks(2)) {
+                for (r, slope) in slopes.iter().enumerate() {
+                    let x = &walk.row(i + r)[..D];
+                    for j in 0..D {
+                        sums[r][j] = V::add_one(sums[r][j], *slope, x[j]);
+                    }
                 }
             }
         }
@@ -116,60 +111,73 @@ impl<F: Fn(f64, usize) -> (f64, f64)> Gradient<'_, F> {
         }
     }
 
-    /// C lanes of features, the last of which need not be full: w, the gradient and four rows are in registers.
+    /// C lanes of features, the last of which need not be full: w and the gradient are in registers, the latter as two
+    /// sums, as an addition takes longer than the next row needs.
     #[inline(always)]
     fn short<V: Lanes, const C: usize>(&mut self) {
         let walk = Walk::new(self.lines, self.w.len());
-        let (w, mut grad) = (padded::<V, C>(self.w), padded::<V, C>(self.grad));
-        let whole = walk.count / TOGETHER * TOGETHER;
-        for i in (0..whole).step_by(TOGETHER) {
-            let (mut x, mut sums) = ([[V::zero(); C]; TOGETHER], [V::zero(); TOGETHER]);
-            for r in 0..TOGETHER {
-                walk.ask(i + r);
-                x[r] = lanes::<V, C>(walk.row(i + r));
-                for c in 0..C {
-                    sums[r] = sums[r].add_product(x[r][c], w[c]);
+        let w = padded::<V, C>(self.w);
+        let (mut raw, mut grad) = ([0.0; GROUP], [padded::<V, C>(self.grad), [V::zero(); C]]);
+        for first in (0..walk.count).step_by(GROUP) {
+            let raw = &mut raw[..GROUP.min(walk.count - first)];
+            let (fours, rest) = raw.as_chunks_mut::<TOGETHER>();
+            let whole = first + fours.len() * TOGETHER;
+            for (i, raw) in (first..).step_by(TOGETHER).zip(fours) {
+                let mut sums = [V::zero(); TOGETHER];
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    walk.ask(i + r);
+                    let x = lanes::<V, C>(walk.row(i + r));
+                    for c in 0..C {
+                        *sum = sum.add_product(x[c], w[c]);
+                    }
                 }
+                *raw = V::totals(sums);
             }
-            let slopes = self.slopes(V::totals(sums), i);
-            for r in 0..TOGETHER {
-                let slope = V::splat(slopes[r]);
+            for (i, raw) in (whole..).zip(rest) {
+                walk.ask(i);
+                let (x, mut sum) = (lanes::<V, C>(walk.row(i)), V::zero());
                 for c in 0..C {
-                    grad[c] = grad[c].add_product(slope, x[r][c]);
+                    sum = sum.add_product(x[c], w[c]);
+                }
+                *raw = sum.total();
+            }
+            raw.iter_mut().for_each(|raw| *raw += self.b);
+            self.slopes::<V>(first, raw);
+            for (i, slopes) in (first..).step_by(2).zip(raw.chunks(2)) {
+                for (r, slope) in slopes.iter().enumerate() {
+                    let (x, slope) = (lanes::<V, C>(walk.row(i + r)), V::splat(*slope));
+                    for c in 0..C {
+                        grad[r][c] = grad[r][c].add_product(slope, x[c]);
+                    }
                 }
             }
         }
-        for i in whole..walk.count {
-            let (x, mut sum) = (lanes::<V, C>(walk.row(i)), V::zero());
-            for c in 0..C {
-                sum = sum.add_product(x[c], w[c]);
-            }
-            let [slope] = self.slopes([sum.total()], i);
-            for c in 0..C {
-                grad[c] = grad[c].add_product(V::splat(slope), x[c]);
-            }
+        let [mut sum, other] = grad;
+        for c in 0..C {
+            sum[c] = sum[c].add(other[c]);
         }
-        unpadded(grad, self.grad);
+        unpadded(sum, self.grad);
     }
 
     /// Many features: the gradient is in memory, and goes by once for four rows.
     #[inline(always)]
     fn long<V: Lanes>(&mut self) {
         let walk = Walk::new(self.lines, self.w.len());
-        let whole = walk.count / TOGETHER * TOGETHER;
-        for i in (0..whole).step_by(TOGETHER) {
-            let (mut products, mut x) = ([0.0; TOGETHER], [&[][..]; TOGETHER]);
-            for r in 0..TOGETHER {
-                x[r] = walk.row(i + r);
-                products[r] = dot::<V>(x[r], self.w, walk.soon(i + r));
+        for first in (0..walk.count).step_by(TOGETHER) {
+            let (mut raw, mut x) = ([0.0; TOGETHER], [&[][..]; TOGETHER]);
+            let count = TOGETHER.min(walk.count - first);
+            for r in 0..count {
+                x[r] = walk.row(first + r);
+                raw[r] = dot::<V>(x[r], self.w, walk.soon(first + r)) + self.b;
             }
-            let slopes = self.slopes(products, i);
-            add_rows::<V, TOGETHER>(self.grad, slopes, x);
-        }
-        for i in whole..walk.count {
-            let x = walk.row(i);
-            let slopes = self.slopes([dot::<V>(x, self.w, walk.soon(i))], i);
-            add_rows::<V, 1>(self.grad, slopes, [x]);
+            self.slopes::<V>(first, &mut raw[..count]);
+            if count == TOGETHER {
+                add_rows::<V, TOGETHER>(self.grad, raw, x);
+            } else {
+                for r in 0..count {
+                    add_rows::<V, 1>(self.grad, [raw[r]], [x[r]]);
+                }
+            }
         }
     }
 }

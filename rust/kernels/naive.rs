@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Element, Lines, Online};
+use super::{Element, Lines, Online, Slopes, Turn};
 
 /// The rows one by one.
 fn each(lines: Lines<'_>, d: usize) -> impl Iterator<Item = &[f64]> {
@@ -30,14 +30,15 @@ pub fn backward(lines: Lines, d: usize, slope: &[f64], grad: &mut [f64]) {
     }
 }
 
-pub fn gradient(lines: Lines, w: &[f64], b: f64, grad: &mut [f64], f: impl Fn(f64, usize) -> (f64, f64)) -> (f64, f64) {
+pub fn gradient(lines: Lines, w: &[f64], b: f64, grad: &mut [f64], slopes: Slopes) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     for (i, x) in each(lines, w.len()).enumerate() {
         let product: f64 = x.iter().zip(w).map(|(x, w)| x * w).sum();
-        let (loss, slope) = f(product + b, i);
-        sums = (sums.0 + loss, sums.1 + slope);
+        let mut slope = [product + b];
+        let loss = slopes(i, &mut slope);
+        sums = (sums.0 + loss, sums.1 + slope[0]);
         for (grad, x) in grad.iter_mut().zip(x) {
-            *grad += slope * x;
+            *grad += slope[0] * x;
         }
     }
     sums
@@ -65,13 +66,16 @@ pub fn centre(
     }
 }
 
-pub fn online(lines: Lines, steps: Online, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
-    let Online { w, b, rates, implicit, tail } = steps;
-    for (i, (x, rate)) in each(lines, w.len()).zip(rates).enumerate() {
-        let raw: f64 = x.iter().zip(&*w).map(|(x, w)| x * w).sum();
-        let (loss, slope) = f(raw + b.iter().sum::<f64>(), i);
-        let square: f64 = x.iter().map(|x| x * x).sum::<f64>() + b.len() as f64;
-        let step = rate / (1.0 + rate * implicit * square) * slope;
+pub fn online(lines: Lines, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
+    let Online { w, b, squares, tail } = line;
+    for (i, x) in each(lines, w.len()).enumerate() {
+        let mut turn = Turn { first: i, count: 1, ..Turn::default() };
+        turn.raw[0] = x.iter().zip(&*w).map(|(x, w)| x * w).sum::<f64>() + b.iter().sum::<f64>();
+        if squares {
+            turn.square[0] = x.iter().map(|x| x * x).sum::<f64>() + b.len() as f64;
+        }
+        steps(&mut turn);
+        let step = turn.steps[0];
         for (w, x) in w.iter_mut().zip(x) {
             *w -= step * x;
         }
@@ -81,16 +85,25 @@ pub fn online(lines: Lines, steps: Online, sum: &mut f64, f: impl Fn(f64, usize)
         for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&*b)) {
             *tail += theta;
         }
+    }
+}
+
+pub fn steps(turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
+    for r in 0..turn.count {
+        let before: f64 = (0..r).map(|q| turn.steps[q] * turn.shared[q][r]).sum();
+        let (loss, step) = f(turn.raw[r] - before, r);
+        turn.steps[r] = step;
         *sum += loss;
     }
 }
 
-pub fn pointwise(a: &mut [f64], b: &[f64], f: impl Fn(f64, f64, usize) -> (f64, f64)) -> f64 {
+pub fn pointwise(a: &mut [f64], b: &[f64], s: &[f64], width: usize, f: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
     let mut sum = 0.0;
     for (i, (a, b)) in a.iter_mut().zip(b).enumerate() {
-        let (value, replaced) = f(*a, *b, i);
-        sum += value;
-        *a = replaced;
+        let (value, replaced) = f(*a, *b);
+        let s = s.get(i / width).copied().unwrap_or(1.0);
+        sum += s * value;
+        *a = s * replaced;
     }
     sum
 }

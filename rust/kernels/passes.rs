@@ -238,28 +238,37 @@ fn rest<V: Lanes>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
 pub(super) struct Pointwise<'a, F> {
     pub a: &'a mut [f64],
     pub b: &'a [f64],
+    pub s: &'a [f64],
+    pub width: usize,
     pub f: F,
     pub sum: &'a mut f64,
 }
 
-impl<F: Fn(f64, f64, usize) -> (f64, f64)> Work for Pointwise<'_, F> {
+impl<F: Fn(f64, f64) -> (f64, f64)> Work for Pointwise<'_, F> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let Pointwise { a, b, f, sum } = self;
+        let Pointwise { a, b, s, width, f, sum } = self;
         let mut sums = [0.0; LANES];
-        let ((whole, rest), (b, b_rest)) = (a.as_chunks_mut::<LANES>(), b.as_chunks::<LANES>());
-        let done = whole.len() * LANES;
-        for (c, (a, b)) in whole.iter_mut().zip(b).enumerate() {
-            for l in 0..LANES {
-                let (value, replaced) = f(a[l], b[l], c * LANES + l);
-                sums[l] += value;
-                a[l] = replaced;
+        for (at, (a, b)) in a.chunks_mut(LANES).zip(b.chunks(LANES)).enumerate() {
+            let mut values = [0.0; LANES];
+            if let (Ok(a), Ok(b)) = (<&mut [f64; LANES]>::try_from(&mut *a), <&[f64; LANES]>::try_from(b)) {
+                for l in 0..LANES {
+                    (values[l], a[l]) = f(a[l], b[l]);
+                }
+            } else {
+                for ((value, a), b) in values.iter_mut().zip(&mut *a).zip(b) {
+                    (*value, *a) = f(*a, *b);
+                }
             }
-        }
-        for (i, ((a, b), sum)) in rest.iter_mut().zip(b_rest).zip(&mut sums).enumerate() {
-            let (value, replaced) = f(*a, *b, done + i);
-            *sum += value;
-            *a = replaced;
+            if !s.is_empty() {
+                for (i, (value, a)) in (at * LANES..).zip(values.iter_mut().zip(a)) {
+                    let s = s[if width == 1 { i } else { i / width }];
+                    (*value, *a) = (s * *value, s * *a);
+                }
+            }
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += value;
+            }
         }
         *sum = V::load(&sums).total();
     }
