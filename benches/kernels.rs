@@ -56,7 +56,7 @@ fn gradient<const D: usize>(bencher: Bencher, name: &str) {
     let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
     bencher.counter(ItemsCount::new(block(D))).bench_local(|| {
         kernels::gradient(set, black_box(lines), &w, 0.5, black_box(&mut grad), &mut |i, raw| {
-            kernels::pointwise(set, raw, &y[i..], &[], 1, |raw, y| ((raw - y) * (raw - y), 2.0 * (raw - y)))
+            kernels::pointwise(set, raw, &y[i..], &[], 1, |raw, y| (raw - y) * (raw - y), |raw, y| 2.0 * (raw - y))
         })
     });
 }

@@ -84,7 +84,7 @@ impl<'a> Pick<'a> {
 /// How many rows ahead memory is asked for, where rows are short; long ones fill the queue sooner.
 const AHEAD: usize = 32;
 /// Numbers that are asked for ahead, where rows are long.
-const AHEAD_NUMBERS: usize = 4096;
+const AHEAD_NUMBERS: usize = 1 << 14;
 
 /// Rows that can be multiplied from both sides. `w` is (outputs, d), `raw` and `slope` are (rows, outputs), row-major.
 pub trait Rows: Sync {

@@ -226,8 +226,8 @@ pub fn steps(set: Set, turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) ->
     }
 }
 
-/// Replaces each a_i by the second part of f(a_i, b_i), and returns the sum of the first ones; both times s_(i / width),
-/// where `s` is not empty.
+/// Replaces each a_i by g(a_i, b_i), and returns the sum of all f(a_i, b_i); both times s_(i / width), where `s` is not
+/// empty.
 #[inline]
 pub fn pointwise(
     set: Set,
@@ -235,12 +235,13 @@ pub fn pointwise(
     b: &[f64],
     s: &[f64],
     width: usize,
-    f: impl Fn(f64, f64) -> (f64, f64),
+    f: impl Fn(f64, f64) -> f64,
+    g: impl Fn(f64, f64) -> f64,
 ) -> f64 {
     let mut sum = 0.0;
     match set {
-        Set::NAIVE => sum = naive::pointwise(a, b, s, width, f),
-        _ => run(set, passes::Pointwise { a, b, s, width, f, sum: &mut sum }),
+        Set::NAIVE => sum = naive::pointwise(a, b, s, width, f, g),
+        _ => run(set, passes::Pointwise { a, b, s, width, f, g, sum: &mut sum }),
     }
     sum
 }
@@ -306,23 +307,19 @@ pub fn norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
 /// seen which way it goes.
 #[inline(always)]
 pub fn prefetch<T>(x: &[T]) {
-    let bytes = size_of_val(x).min(16 << 10);
-    ask(x.as_ptr().cast(), bytes);
-    if !bytes.is_multiple_of(LINE) {
-        ask(x.as_ptr().cast::<u8>().wrapping_add(bytes - 1), 1);
-    }
+    ask(x.as_ptr().cast(), size_of_val(x).min(16 << 10));
 }
 
 /// Bytes of a line of the caches.
 const LINE: usize = 64;
 
-/// Asks for so many bytes, a line after the other, into the second-level cache: into the first, fewer are on their way at
-/// once (of random rows of 128 bytes one core gets three times as many so).
+/// Asks for the lines with so many bytes, into the second-level cache: into the first, fewer are on their way at once (of
+/// random rows of 128 bytes one core gets three times as many so).
 #[inline(always)]
 #[allow(unsafe_code, reason = "there is no safe prefetch")]
 fn ask(from: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
-    for offset in (0..bytes).step_by(LINE) {
+    for offset in (0..bytes + from.addr() % LINE).step_by(LINE) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: a prefetch is a hint: it reads nothing into the program and never faults, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast::<i8>().wrapping_add(offset)) }
@@ -382,11 +379,11 @@ mod tests {
         for set in Set::available() {
             for (count, width) in (0..40).map(|count| (count, 1)).chain([(21, 3), (300, 1), (300, 2), (130, 65)]) {
                 let (a, b) = (wave(count, 0.7), wave(count, 0.3));
-                let formula = |a: f64, b: f64| (a * b + 1.0, if a > b { a - b } else { 0.5 * a });
+                let (f, g) = (|a: f64, b: f64| a * b + 1.0, |a: f64, b: f64| if a > b { a - b } else { 0.5 * a });
                 for s in [vec![], wave(count / width, 0.4)] {
                     let (mut found, mut expected) = (a.clone(), a.clone());
-                    let sum = pointwise(set, &mut found, &b, &s, width, formula);
-                    let truth = naive::pointwise(&mut expected, &b, &s, width, formula);
+                    let sum = pointwise(set, &mut found, &b, &s, width, f, g);
+                    let truth = naive::pointwise(&mut expected, &b, &s, width, f, g);
                     near(&[sum], &[truth], &format!("{set:?} {count}"));
                     assert_eq!(found, expected);
                 }
@@ -439,7 +436,7 @@ mod tests {
                         Lines::Apart { values: &values, stride: d + 2, at: &at[..rows], soon: &at[rows.min(2)..] };
                     for lines in [together, close, apart] {
                         let f = &mut |i: usize, raw: &mut [f64]| {
-                            naive::pointwise(raw, &y[i..], &[], 1, |raw, y| ((raw - y).powi(2), 2.0 * (raw - y)))
+                            naive::pointwise(raw, &y[i..], &[], 1, |raw, y| (raw - y).powi(2), |raw, y| 2.0 * (raw - y))
                         };
                         let (mut found, mut expected) = (w.clone(), w.clone());
                         let (loss, slope) = gradient(set, lines, &w, 0.3, &mut found, f);

@@ -20,7 +20,8 @@ pub trait Loss: Send + Sync {
     /// its formula inlined.
     fn block(&self, set: Set, raw: &mut [f64], told: Told, outputs: usize) -> f64 {
         let Told { y, weight } = told;
-        kernels::pointwise(set, raw, y, weight, outputs, |raw, y| (self.value(raw, y), self.gradient(raw, y)))
+        let (value, slope) = (|raw, y| self.value(raw, y), |raw, y| self.gradient(raw, y));
+        kernels::pointwise(set, raw, y, weight, outputs, value, slope)
     }
 
     /// The steps of rows in turn, each its rate times its slope; adds up `s_i loss_i`. `told` and `rates` are theirs.

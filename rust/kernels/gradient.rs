@@ -2,13 +2,15 @@
 //! memory for the first and from the cache for the last.
 
 use super::lanes::{LANES, Lanes};
-use super::walk::{Walk, add_rows, dot, lanes, padded, unpadded};
+use super::walk::{Walk, add_rows, dots, lanes, padded, unpadded};
 use super::{Lines, Slopes, Work};
 
 /// Rows that go through registers together.
 const TOGETHER: usize = 4;
 /// Rows whose losses are asked for at once, where they are short.
 const GROUP: usize = 64;
+/// Numbers of them that stay near meanwhile.
+const NEAR: usize = 2048;
 
 pub(super) struct Gradient<'a, 'f> {
     pub lines: Lines<'a>,
@@ -33,7 +35,8 @@ impl Work for Gradient<'_, '_> {
             17..=24 => self.short::<V, 3>(),
             25..=32 => self.short::<V, 4>(),
             33..=40 => self.short::<V, 5>(),
-            _ => self.long::<V>(),
+            _ if V::MANY => self.long::<V, 8>(),
+            _ => self.long::<V, 4>(),
         }
     }
 }
@@ -62,7 +65,7 @@ impl Gradient<'_, '_> {
                 x[..count].copy_from_slice(&walk.values[first..][..count]);
             } else {
                 for (i, x) in (first..).zip(&mut x[..count]) {
-                    walk.ask(i);
+                    walk.ask::<1>(i);
                     *x = walk.row(i)[0];
                 }
             }
@@ -89,7 +92,7 @@ impl Gradient<'_, '_> {
         for first in (0..walk.count).step_by(GROUP) {
             let raw = &mut raw[..GROUP.min(walk.count - first)];
             for (i, raw) in (first..).zip(&mut *raw) {
-                walk.ask(i);
+                walk.ask::<1>(i);
                 let x = &walk.row(i)[..D];
                 *raw = self.b;
                 for j in 0..D {
@@ -123,33 +126,31 @@ impl Gradient<'_, '_> {
             let (fours, rest) = raw.as_chunks_mut::<TOGETHER>();
             let whole = first + fours.len() * TOGETHER;
             for (i, raw) in (first..).step_by(TOGETHER).zip(fours) {
+                if (i - first) % (2 * TOGETHER) == 0 {
+                    walk.ask::<TOGETHER>(i);
+                }
                 let mut sums = [V::zero(); TOGETHER];
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    walk.ask(i + r);
-                    let x = lanes::<V, C>(walk.row(i + r));
-                    for c in 0..C {
-                        *sum = sum.add_product(x[c], w[c]);
-                    }
+                    *sum = times(lanes::<V, C>(walk.row(i + r)), w);
                 }
                 *raw = V::totals(sums);
             }
             for (i, raw) in (whole..).zip(rest) {
-                walk.ask(i);
-                let (x, mut sum) = (lanes::<V, C>(walk.row(i)), V::zero());
-                for c in 0..C {
-                    sum = sum.add_product(x[c], w[c]);
-                }
-                *raw = sum.total();
+                *raw = times(lanes::<V, C>(walk.row(i)), w).total();
             }
             raw.iter_mut().for_each(|raw| *raw += self.b);
             self.slopes::<V>(first, raw);
-            for (i, slopes) in (first..).step_by(2).zip(raw.chunks(2)) {
-                for (r, slope) in slopes.iter().enumerate() {
-                    let (x, slope) = (lanes::<V, C>(walk.row(i + r)), V::splat(*slope));
-                    for c in 0..C {
-                        grad[r][c] = grad[r][c].add_product(slope, x[c]);
-                    }
+            let (fours, rest) = raw.as_chunks::<TOGETHER>();
+            for (i, slopes) in (first..).step_by(TOGETHER).zip(fours) {
+                if (i - first) % (2 * TOGETHER) != 0 {
+                    walk.ask::<TOGETHER>(i);
                 }
+                for (r, slope) in slopes.iter().enumerate() {
+                    grad[r % 2] = plus(grad[r % 2], *slope, lanes::<V, C>(walk.row(i + r)));
+                }
+            }
+            for (i, slope) in (whole..).zip(rest) {
+                grad[0] = plus(grad[0], *slope, lanes::<V, C>(walk.row(i)));
             }
         }
         let [mut sum, other] = grad;
@@ -159,25 +160,51 @@ impl Gradient<'_, '_> {
         unpadded(sum, self.grad);
     }
 
-    /// Many features: the gradient is in memory, and goes by once for four rows.
+    /// Many features: w and the gradient are in memory, and go by once for M rows.
     #[inline(always)]
-    fn long<V: Lanes>(&mut self) {
-        let walk = Walk::new(self.lines, self.w.len());
-        for first in (0..walk.count).step_by(TOGETHER) {
-            let (mut raw, mut x) = ([0.0; TOGETHER], [&[][..]; TOGETHER]);
-            let count = TOGETHER.min(walk.count - first);
-            for r in 0..count {
-                x[r] = walk.row(first + r);
-                raw[r] = dot::<V>(x[r], self.w, walk.soon(first + r)) + self.b;
+    fn long<V: Lanes, const M: usize>(&mut self) {
+        let d = self.w.len();
+        let (walk, mut raw) = (Walk::new(self.lines, d), [0.0; GROUP]);
+        let group = (NEAR / d).clamp(M, GROUP) / M * M;
+        for first in (0..walk.count).step_by(group) {
+            let raw = &mut raw[..group.min(walk.count - first)];
+            let (many, rest) = raw.as_chunks_mut::<M>();
+            let whole = first + many.len() * M;
+            for (i, raw) in (first..).step_by(M).zip(many) {
+                *raw = dots::<V, M>(std::array::from_fn(|r| walk.row(i + r)), self.w, walk.asks(i));
             }
-            self.slopes::<V>(first, &mut raw[..count]);
-            if count == TOGETHER {
-                add_rows::<V, TOGETHER>(self.grad, raw, x);
-            } else {
-                for r in 0..count {
-                    add_rows::<V, 1>(self.grad, [raw[r]], [x[r]]);
-                }
+            for (i, raw) in (whole..).zip(rest) {
+                [*raw] = dots::<V, 1>([walk.row(i)], self.w, walk.asks(i));
+            }
+            raw.iter_mut().for_each(|raw| *raw += self.b);
+            self.slopes::<V>(first, raw);
+            let (many, rest) = raw.as_chunks::<M>();
+            for (i, raw) in (first..).step_by(M).zip(many) {
+                add_rows::<V, M>(self.grad, *raw, std::array::from_fn(|r| walk.row(i + r)), walk.asks(i));
+            }
+            for (i, raw) in (whole..).zip(rest) {
+                add_rows::<V, 1>(self.grad, [*raw], [walk.row(i)], walk.asks(i));
             }
         }
     }
+}
+
+/// The lanes of x . w
+#[inline(always)]
+fn times<V: Lanes, const C: usize>(x: [V; C], w: [V; C]) -> V {
+    let mut sum = V::zero();
+    for c in 0..C {
+        sum = sum.add_product(x[c], w[c]);
+    }
+    sum
+}
+
+/// sum + slope x
+#[inline(always)]
+fn plus<V: Lanes, const C: usize>(mut sum: [V; C], slope: f64, x: [V; C]) -> [V; C] {
+    let slope = V::splat(slope);
+    for c in 0..C {
+        sum[c] = sum[c].add_product(slope, x[c]);
+    }
+    sum
 }

@@ -45,7 +45,7 @@ impl Centre<'_> {
             (several(&self.away[from..]), several(&self.sums[from..]), several(&self.range[from..]));
         for i in 0..walk.count {
             if from == 0 {
-                walk.ask(i);
+                walk.ask::<1>(i);
             }
             let (x, _) = walk.row(i)[from..][..C * LANES].as_chunks::<LANES>();
             let (out, _) = self.out[i * self.stride + from..][..C * LANES].as_chunks_mut::<LANES>();
@@ -72,7 +72,7 @@ impl Centre<'_> {
         let mut range = V::load_part(&self.range[from..self.d]);
         for i in 0..walk.count {
             if from == 0 {
-                walk.ask(i);
+                walk.ask::<1>(i);
             }
             let z = V::load_part(&walk.row(i)[from..]).minus(away);
             let (out, _) = self.out[i * self.stride + from..][..LANES].as_chunks_mut::<LANES>();

@@ -12,6 +12,15 @@ pub(super) trait Lanes: Copy {
     /// The first numbers of fewer than eight, and zeros.
     fn load_part(x: &[f64]) -> Self;
     fn store(self, x: &mut [f64; LANES]);
+    /// The first numbers into fewer than eight places.
+    #[inline(always)]
+    fn store_part(self, x: &mut [f64]) {
+        let mut all = [0.0; LANES];
+        self.store(&mut all);
+        for (x, lane) in x.iter_mut().zip(all) {
+            *x = lane;
+        }
+    }
     fn add(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
     /// The larger of self and |other|; self where that is no number.
@@ -217,6 +226,12 @@ mod x86 {
         #[inline(always)]
         fn store(self, x: &mut [f64; LANES]) {
             unsafe { _mm512_storeu_pd(x.as_mut_ptr(), self.0) }
+        }
+
+        #[inline(always)]
+        fn store_part(self, x: &mut [f64]) {
+            let first = ((1u32 << x.len().min(LANES)) - 1) as u8;
+            unsafe { _mm512_mask_storeu_pd(x.as_mut_ptr(), first, self.0) }
         }
 
         #[inline(always)]

@@ -97,13 +97,19 @@ pub fn steps(turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64
     }
 }
 
-pub fn pointwise(a: &mut [f64], b: &[f64], s: &[f64], width: usize, f: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
+pub fn pointwise(
+    a: &mut [f64],
+    b: &[f64],
+    s: &[f64],
+    width: usize,
+    f: impl Fn(f64, f64) -> f64,
+    g: impl Fn(f64, f64) -> f64,
+) -> f64 {
     let mut sum = 0.0;
     for (i, (a, b)) in a.iter_mut().zip(b).enumerate() {
-        let (value, replaced) = f(*a, *b);
         let s = s.get(i / width).copied().unwrap_or(1.0);
-        sum += s * value;
-        *a = s * replaced;
+        sum += s * f(*a, *b);
+        *a = s * g(*a, *b);
     }
     sum
 }

@@ -88,7 +88,7 @@ impl ByRows<'_, '_> {
                 turn.square[0] = dot::<V>(x, x, x.as_ptr()) + b.len() as f64;
             }
             steps(&mut turn);
-            add_rows::<V, 1>(w, [-turn.steps[0]], [x]);
+            add_rows::<V, 1>(w, [-turn.steps[0]], [x], None);
             b.iter_mut().for_each(|b| *b -= turn.steps[0]);
             for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&*b)) {
                 *tail += theta;
@@ -139,9 +139,7 @@ impl<V: Lanes, const C: usize> State<V, C> {
                 turn.square[r] = square.total() + self.one;
             }
         }
-        for r in 0..M {
-            walk.ask(i + r);
-        }
+        walk.ask::<M>(i);
         steps(turn);
         let mut taken = [0.0; M];
         taken.copy_from_slice(&turn.steps[..M]);

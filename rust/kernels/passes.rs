@@ -43,9 +43,7 @@ impl Work for Forward<'_> {
         let (walk, outputs) = (Walk::new(lines, d), w.len() / d);
         let whole = walk.count / TOGETHER * TOGETHER;
         for i in (0..whole).step_by(TOGETHER) {
-            for r in 0..TOGETHER {
-                walk.ask(i + r);
-            }
+            walk.ask::<TOGETHER>(i);
             let rows: [&[f64]; TOGETHER] = std::array::from_fn(|r| walk.row(i + r));
             for (k, w) in w.chunks_exact(d).enumerate() {
                 let b = b.get(k).copied().unwrap_or(0.0);
@@ -55,7 +53,7 @@ impl Work for Forward<'_> {
             }
         }
         for i in whole..walk.count {
-            walk.ask(i);
+            walk.ask::<1>(i);
             for (k, w) in w.chunks_exact(d).enumerate() {
                 let [sum] = dots::<V, 1>([walk.row(i)], w);
                 raw[i * outputs + k] = sum + b.get(k).copied().unwrap_or(0.0);
@@ -235,43 +233,64 @@ fn rest<V: Lanes>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
     }
 }
 
-pub(super) struct Pointwise<'a, F> {
+pub(super) struct Pointwise<'a, F, G> {
     pub a: &'a mut [f64],
     pub b: &'a [f64],
     pub s: &'a [f64],
     pub width: usize,
     pub f: F,
+    pub g: G,
     pub sum: &'a mut f64,
 }
 
-impl<F: Fn(f64, f64) -> (f64, f64)> Work for Pointwise<'_, F> {
+impl<F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Work for Pointwise<'_, F, G> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let Pointwise { a, b, s, width, f, sum } = self;
-        let mut sums = [0.0; LANES];
-        for (at, (a, b)) in a.chunks_mut(LANES).zip(b.chunks(LANES)).enumerate() {
-            let mut values = [0.0; LANES];
-            if let (Ok(a), Ok(b)) = (<&mut [f64; LANES]>::try_from(&mut *a), <&[f64; LANES]>::try_from(b)) {
-                for l in 0..LANES {
-                    (values[l], a[l]) = f(a[l], b[l]);
-                }
-            } else {
-                for ((value, a), b) in values.iter_mut().zip(&mut *a).zip(b) {
-                    (*value, *a) = f(*a, *b);
-                }
+        let Pointwise { a, b, s, width, f, g, sum } = self;
+        let weights = |from: usize| -> [f64; LANES] {
+            if s.is_empty() {
+                return [1.0; LANES];
             }
-            if !s.is_empty() {
-                for (i, (value, a)) in (at * LANES..).zip(values.iter_mut().zip(a)) {
-                    let s = s[if width == 1 { i } else { i / width }];
-                    (*value, *a) = (s * *value, s * *a);
-                }
-            }
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum += value;
-            }
+            std::array::from_fn(|l| s.get((from + l) / width).copied().unwrap_or(0.0))
+        };
+        let ((whole, a_rest), (b, b_rest)) = (a.as_chunks_mut::<LANES>(), b.as_chunks::<LANES>());
+        let (mut sums, done) = (V::zero(), whole.len() * LANES);
+        for (c, (a, b)) in whole.iter_mut().zip(b).enumerate() {
+            let (values, slopes) = eight(*a, *b, weights(c * LANES), &f, &g);
+            sums = sums.add(V::load(&values));
+            *a = slopes;
         }
-        *sum = V::load(&sums).total();
+        if !a_rest.is_empty() {
+            let (mut x, mut y) = ([0.0; LANES], [0.0; LANES]);
+            let count = a_rest.len();
+            x[..count].copy_from_slice(a_rest);
+            y[..count].copy_from_slice(&b_rest[..count]);
+            let (mut values, slopes) = eight(x, y, weights(done), &f, &g);
+            values[count..].fill(0.0);
+            sums = sums.add(V::load(&values));
+            a_rest.copy_from_slice(&slopes[..count]);
+        }
+        *sum = sums.total();
     }
+}
+
+/// s f and s g of eight numbers at once; one formula after the other, so that each becomes instructions on all of them.
+#[inline(always)]
+fn eight(
+    x: [f64; LANES],
+    y: [f64; LANES],
+    s: [f64; LANES],
+    f: &impl Fn(f64, f64) -> f64,
+    g: &impl Fn(f64, f64) -> f64,
+) -> ([f64; LANES], [f64; LANES]) {
+    let (mut values, mut slopes) = ([0.0; LANES], [0.0; LANES]);
+    for l in 0..LANES {
+        values[l] = s[l] * f(x[l], y[l]);
+    }
+    for l in 0..LANES {
+        slopes[l] = s[l] * g(x[l], y[l]);
+    }
+    (values, slopes)
 }
 
 pub(super) struct Widen<'a, T> {

@@ -56,15 +56,22 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Asks for a row some way after row i.
+    /// Where M rows some way after rows i, i + 1 and so on begin, if there is anything to ask for.
     #[inline(always)]
-    pub(super) fn ask(&self, i: usize) {
-        if let Some(&soon) = self.soon.get(i) {
-            prefetch(&self.values[soon * self.stride..][..self.d]);
-        }
-        let ahead = i * self.stride + FAR;
-        if ahead < self.until {
-            ask(self.values.as_ptr().wrapping_add(ahead).cast(), self.stride * size_of::<f64>());
+    pub(super) fn asks<const M: usize>(&self, i: usize) -> Option<[*const f64; M]> {
+        let any = i < self.soon.len() || i * self.stride + FAR < self.until;
+        any.then(|| std::array::from_fn(|r| self.soon(i + r)))
+    }
+
+    /// Asks for M rows some way after row i.
+    #[inline(always)]
+    pub(super) fn ask<const M: usize>(&self, i: usize) {
+        if self.at.is_some() {
+            for &soon in self.soon.iter().skip(i).take(M) {
+                prefetch(&self.values[soon * self.stride..][..self.d]);
+            }
+        } else if i * self.stride + FAR < self.until {
+            ask(self.values.as_ptr().wrapping_add(i * self.stride + FAR).cast(), M * self.stride * size_of::<f64>());
         }
     }
 }
@@ -125,25 +132,74 @@ pub(super) fn stretch<V: Lanes, const C: usize>(
     }
 }
 
-/// grad += sum of slope times x over M rows
 #[inline(always)]
-pub(super) fn add_rows<V: Lanes, const M: usize>(grad: &mut [f64], slopes: [f64; M], x: [&[f64]; M]) {
+pub(super) fn totals<V: Lanes, const M: usize>(sums: [V; M]) -> [f64; M] {
+    let mut totals = [0.0; M];
+    let (fours, rest) = totals.as_chunks_mut::<4>();
+    for (c, four) in fours.iter_mut().enumerate() {
+        *four = V::totals([sums[4 * c], sums[4 * c + 1], sums[4 * c + 2], sums[4 * c + 3]]);
+    }
+    for (total, sum) in rest.iter_mut().zip(&sums[M / 4 * 4..]) {
+        *total = sum.total();
+    }
+    totals
+}
+
+/// grad += sum of slope times x over M rows; asks for every other line from each `soon` on, as `dots` for the rest.
+#[inline(always)]
+pub(super) fn add_rows<V: Lanes, const M: usize>(
+    grad: &mut [f64],
+    slopes: [f64; M],
+    x: [&[f64]; M],
+    soon: Option<[*const f64; M]>,
+) {
     let x = x.map(|x| x[..grad.len()].as_chunks::<LANES>());
     let (whole, rest) = grad.as_chunks_mut::<LANES>();
+    let slopes = slopes.map(V::splat);
     for (c, grad) in whole.iter_mut().enumerate() {
+        if let (Some(soon), true) = (soon, c % 2 == 1) {
+            soon.iter().for_each(|soon| ask(soon.wrapping_add(c * LANES).cast(), 1));
+        }
         let mut sum = V::load(grad);
         for r in 0..M {
-            sum = sum.add_product(V::splat(slopes[r]), V::load(&x[r].0[c]));
+            sum = sum.add_product(slopes[r], V::load(&x[r].0[c]));
         }
         sum.store(grad);
     }
     if !rest.is_empty() {
         let mut sum = V::load_part(rest);
         for r in 0..M {
-            sum = sum.add_product(V::splat(slopes[r]), V::load_part(x[r].1));
+            sum = sum.add_product(slopes[r], V::load_part(x[r].1));
         }
-        unpadded([sum], rest);
+        sum.store_part(rest);
     }
+}
+
+/// x . w of M rows; asks for every other line from each `soon` on.
+#[inline(always)]
+pub(super) fn dots<V: Lanes, const M: usize>(x: [&[f64]; M], w: &[f64], soon: Option<[*const f64; M]>) -> [f64; M] {
+    let (whole, rest) = w.as_chunks::<LANES>();
+    let x = x.map(|x| x[..w.len()].as_chunks::<LANES>());
+    let mut sums = [V::zero(); M];
+    for (c, lanes) in whole.iter().enumerate() {
+        let lanes = V::load(lanes);
+        if let (Some(soon), true) = (soon, c % 2 == 0) {
+            soon.iter().for_each(|soon| ask(soon.wrapping_add(c * LANES).cast(), 1));
+        }
+        for r in 0..M {
+            sums[r] = sums[r].add_product(V::load(&x[r].0[c]), lanes);
+        }
+    }
+    if let Some(soon) = soon {
+        soon.iter().for_each(|soon| ask(soon.wrapping_add(w.len() - 1).cast(), 1));
+    }
+    if !rest.is_empty() {
+        let lanes = V::load_part(rest);
+        for r in 0..M {
+            sums[r] = sums[r].add_product(V::load_part(x[r].1), lanes);
+        }
+    }
+    totals(sums)
 }
 
 /// At most C lanes of numbers, and zeros.
@@ -162,11 +218,14 @@ pub(super) fn padded<V: Lanes, const C: usize>(values: &[f64]) -> [V; C] {
 
 #[inline(always)]
 pub(super) fn unpadded<V: Lanes, const C: usize>(lanes: [V; C], values: &mut [f64]) {
-    let mut all = [[0.0; LANES]; C];
-    for c in 0..C {
-        lanes[c].store(&mut all[c]);
+    let (whole, rest) = values.as_chunks_mut::<LANES>();
+    for (c, lanes) in lanes.into_iter().enumerate() {
+        if let Some(whole) = whole.get_mut(c) {
+            lanes.store(whole);
+        } else if c == whole.len() {
+            lanes.store_part(rest);
+        }
     }
-    values.copy_from_slice(&all.as_flattened()[..values.len()]);
 }
 
 /// The first C lanes.
