@@ -90,7 +90,7 @@ fn products<const D: usize>(bencher: Bencher, name: &str) {
     let mut sums = vec![0.0; D * D];
     bencher
         .counter(ItemsCount::new(128usize))
-        .bench_local(|| kernels::products(set, black_box(&rows), D, &[], black_box(&mut sums)));
+        .bench_local(|| kernels::products(set, black_box(&rows), D, &[], black_box(&mut sums), &[]));
 }
 
 #[divan::bench(args = sets(), consts = [10, 20, 100])]

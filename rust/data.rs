@@ -10,12 +10,12 @@ use crate::kernels::{self, Element, Set, prefetch, set};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pick<'a> {
     Run(Range<usize>),
-    At { order: &'a [usize], stretch: Range<usize> },
+    At { order: &'a [u32], stretch: Range<usize> },
 }
 
 impl<'a> Pick<'a> {
     /// Just these rows, in this order.
-    pub fn at(order: &'a [usize]) -> Self {
+    pub fn at(order: &'a [u32]) -> Self {
         Pick::At { order, stretch: 0..order.len() }
     }
 
@@ -23,7 +23,7 @@ impl<'a> Pick<'a> {
     pub fn row(&self, at: usize) -> usize {
         match self {
             Pick::Run(run) => run.start + at,
-            Pick::At { order, stretch } => order[stretch.start + at],
+            Pick::At { order, stretch } => order[stretch.start + at] as usize,
         }
     }
 
@@ -72,9 +72,12 @@ impl<'a> Pick<'a> {
             Pick::At { order, stretch } => {
                 for (at, &i) in stretch.clone().zip(&order[stretch.clone()]) {
                     if let Some(&soon) = order.get(at + AHEAD) {
-                        prefetch(&array[soon * width..][..width]);
+                        prefetch(&array[soon as usize * width..][..width]);
                     }
-                    out.extend_from_slice(&array[i * width..][..width]);
+                    match width {
+                        1 => out.push(array[i as usize]),
+                        _ => out.extend_from_slice(&array[i as usize * width..][..width]),
+                    }
                 }
             }
         }
@@ -215,7 +218,7 @@ impl<'a, T: Element> Dense<'a, T> {
             match pick {
                 Pick::Run(run) => cells.zip(&column[run.clone()]).for_each(|(out, &x)| *out = self.seen(j, x)),
                 Pick::At { order, stretch } => {
-                    cells.zip(&order[stretch.clone()]).for_each(|(out, &i)| *out = self.seen(j, column[i]));
+                    cells.zip(&order[stretch.clone()]).for_each(|(out, &i)| *out = self.seen(j, column[i as usize]));
                 }
             }
         }
@@ -274,9 +277,9 @@ impl<T: Element> Rows for Dense<'_, T> {
                 let soon = order.get(stretch.start + self.ahead()..).unwrap_or(&[]);
                 for (at, (out, &i)) in rows.zip(&order[stretch.clone()]).enumerate() {
                     if let Some(&soon) = soon.get(at) {
-                        prefetch(&self.values[soon * d..][..d]);
+                        prefetch(&self.values[soon as usize * d..][..d]);
                     }
-                    self.copy(&self.values[i * d..][..d], out);
+                    self.copy(&self.values[i as usize * d..][..d], out);
                 }
             }
         }
@@ -364,7 +367,7 @@ mod tests {
 
     #[test]
     fn blocks_hold_every_row_once_in_order() {
-        let (order, array): (Vec<usize>, Vec<f64>) = ([4, 0, 3, 3, 1].to_vec(), (0..14).map(f64::from).collect());
+        let (order, array): (Vec<u32>, Vec<f64>) = ([4, 0, 3, 3, 1].to_vec(), (0..14).map(f64::from).collect());
         let (mut whole, mut part) = (Vec::new(), Vec::new());
         for pick in [Pick::Run(2..7), Pick::at(&order), Pick::At { order: &order, stretch: 1..4 }] {
             pick.gather(&array, 2, &mut whole);

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::data::{Pick, Problem};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Set};
+use crate::kernels::{self, Lines, Set};
 use crate::observe::Watch;
 use crate::threads::{each_part, parts};
 
@@ -129,7 +129,14 @@ fn of_part(
         for pick in Pick::Run(part.clone()).blocks(rows) {
             block.load(problem, set, &pick);
             match size > p {
-                true => kernels::products(set, &block.z, p, &block.s, &mut sum.products),
+                true => {
+                    let (next, mut nothing) = (block.next(problem.n, &pick), Vec::new());
+                    let soon = match next.as_ref().map(|next| problem.rows.block(next, &mut nothing)) {
+                        Some(Lines::Together { values, .. }) => values,
+                        _ => &[],
+                    };
+                    kernels::products(set, &block.z, p, &block.s, &mut sum.products, soon);
+                }
                 false => squares(&block.z, &block.s, &mut sum.products),
             }
             weight += block.weight();
@@ -168,12 +175,15 @@ struct Block {
     range: Vec<f64>,
     room: Vec<f64>,
     rows: usize,
+    /// Whether they lie where they were visited, and others after them.
+    in_place: bool,
 }
 
 impl Block {
     fn new(p: usize) -> Self {
         let zero = || vec![0.0; p];
-        Block { z: Vec::new(), s: Vec::new(), away: zero(), sums: zero(), range: zero(), room: Vec::new(), rows: 0 }
+        let (sums, range, away) = (zero(), zero(), zero());
+        Block { z: Vec::new(), s: Vec::new(), away, sums, range, room: Vec::new(), rows: 0, in_place: false }
     }
 
     /// Moves `away` to the mean of the rows so far, of this weight, and forgets them.
@@ -189,15 +199,28 @@ impl Block {
         if self.s.is_empty() { self.rows as f64 } else { self.s.iter().sum() }
     }
 
+    /// The rows after these, as many as there are, if they can be asked for where they lie.
+    fn next(&self, n: usize, pick: &Pick) -> Option<Pick<'static>> {
+        let end = pick.first() + pick.len();
+        self.in_place.then(|| Pick::Run(end..(end + pick.len()).min(n)))
+    }
+
     fn load(&mut self, problem: &Problem, set: Set, pick: &Pick) {
         let (d, outputs, p) = (problem.rows.d(), problem.outputs, self.away.len());
-        let Block { z, s, away, sums, range, room, rows } = self;
+        let Block { z, s, away, sums, range, room, rows, in_place } = self;
         *rows = pick.len();
         z.resize(pick.len() * p, 0.0);
         if !problem.weight.is_empty() {
             pick.gather(problem.weight, 1, s);
         }
-        kernels::centre(set, problem.rows.block(pick, room), d, away, s, z, p, sums, range);
+        let lines = match problem.rows.block(pick, room) {
+            Lines::Together { values, stride, beyond } => {
+                *in_place = beyond > 0;
+                Lines::Together { values, stride, beyond: 0 } // what comes next is asked for with the products
+            }
+            lines => lines,
+        };
+        kernels::centre(set, lines, d, away, s, z, p, sums, range);
         for k in 0..outputs {
             let (y, j) = (problem.y[k..].iter().step_by(outputs), d + k);
             let (mut sum, mut widest) = (sums[j], range[j]);

@@ -40,7 +40,7 @@ pub enum Lines<'a> {
     /// them that come next; or they were brought together, and nothing is.
     Together { values: &'a [f64], stride: usize, beyond: usize },
     /// The rows `at` of an array with a row every `stride` numbers; `soon` are asked for meanwhile.
-    Apart { values: &'a [f64], stride: usize, at: &'a [usize], soon: &'a [usize] },
+    Apart { values: &'a [f64], stride: usize, at: &'a [u32], soon: &'a [u32] },
 }
 
 /// Which instructions the kernels use: one that this machine has, as there is no other way to come by a `Set`.
@@ -227,7 +227,7 @@ pub fn steps(set: Set, turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) ->
 }
 
 /// Replaces each a_i by g(a_i, b_i), and returns the sum of all f(a_i, b_i); both times s_(i / width), where `s` is not
-/// empty.
+/// empty. `b` may be longer than `a`.
 #[inline]
 pub fn pointwise(
     set: Set,
@@ -267,11 +267,11 @@ pub fn centre(
 }
 
 /// products_jk += sum_i s_i x_ij x_ik for k >= j, of rows one after the other; `s` may be empty for all ones.
-/// d is a multiple of 8.
-pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
+/// d is a multiple of 8. Meanwhile `soon` is asked for.
+pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64], soon: &[f64]) {
     match set {
         Set::NAIVE => naive::products(rows, d, s, products),
-        _ => run(set, gram::Products { rows, d, s, products }),
+        _ => run(set, gram::Products { rows, d, s, products, soon }),
     }
 }
 
@@ -378,7 +378,7 @@ mod tests {
     fn formulas_agree_with_their_naive_twin() {
         for set in Set::available() {
             for (count, width) in (0..40).map(|count| (count, 1)).chain([(21, 3), (300, 1), (300, 2), (130, 65)]) {
-                let (a, b) = (wave(count, 0.7), wave(count, 0.3));
+                let (a, b) = (wave(count, 0.7), wave(count + 5, 0.3)); // what is over is not looked at
                 let (f, g) = (|a: f64, b: f64| a * b + 1.0, |a: f64, b: f64| if a > b { a - b } else { 0.5 * a });
                 for s in [vec![], wave(count / width, 0.4)] {
                     let (mut found, mut expected) = (a.clone(), a.clone());
@@ -531,7 +531,7 @@ mod tests {
                     for s in [vec![], wave(rows, 0.4)] {
                         let (values, mut found) = (wave(rows * d, 0.9), vec![1.0; d * d]);
                         let mut expected = found.clone();
-                        products(set, &values, d, &s, &mut found);
+                        products(set, &values, d, &s, &mut found, &values);
                         naive::products(&values, d, &s, &mut expected);
                         for j in 0..d {
                             near(

@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn packed_rows_are_the_rows() {
         let n = 300;
-        let order: Vec<usize> = (0..n).map(|i| (i * 7) % n).collect();
+        let order: Vec<u32> = (0..300).map(|i| (i * 7) % 300).collect();
         for (d, outputs) in [(1, 1), (3, 2), (7, 1), (10, 1), (20, 3), (50, 1)] {
             let wave =
                 |count: usize, speed: f64| -> Vec<f64> { (0..count).map(|i| (i as f64 * speed).sin()).collect() };

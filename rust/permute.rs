@@ -53,32 +53,20 @@ impl Pcg64 {
     /// Fills `order` with `Generator.permutation(n)`; `look_up` is called now and then.
     ///
     /// # Errors
-    /// What `look_up` answers, and lack of memory.
-    pub fn permutation(&mut self, n: usize, order: &mut Vec<usize>, look_up: &mut LookUp) -> Result<(), Error> {
+    /// What `look_up` answers, lack of memory, and more rows than 32 bits can number.
+    pub fn permutation(&mut self, n: usize, order: &mut Vec<u32>, look_up: &mut LookUp) -> Result<(), Error> {
+        let count = numbered(n)?;
         order.clear();
-        let memory = |bytes| Error::Memory { what: "a permutation", bytes };
-        order.try_reserve_exact(n).map_err(|_| memory(n.saturating_mul(8)))?;
-        match u32::try_from(n) {
-            Ok(count) => {
-                let mut small: Vec<u32> = Vec::new(); // half the memory to swap in
-                small.try_reserve_exact(n).map_err(|_| memory(n * 4))?;
-                small.extend(0..count);
-                self.shuffle(&mut small, look_up)?;
-                order.extend(small.into_iter().map(|i| i as usize));
-            }
-            Err(_) => {
-                order.extend(0..n);
-                self.shuffle(order, look_up)?;
-            }
-        }
-        Ok(())
+        order.try_reserve_exact(n).map_err(|_| Error::Memory { what: "a permutation", bytes: n.saturating_mul(4) })?;
+        order.extend(0..count);
+        self.shuffle(order, look_up)
     }
 
     /// Fisher-Yates from the end. Many numbers are drawn at once, so that their places are asked for in time, and are then
     /// taken or refused without a branch, which nobody could foresee.
-    fn shuffle<T>(&mut self, values: &mut [T], look_up: &mut LookUp) -> Result<(), Error> {
+    fn shuffle(&mut self, values: &mut [u32], look_up: &mut LookUp) -> Result<(), Error> {
         let (mut i, mut since) = (values.len().saturating_sub(1), 0);
-        while i >= DRAWN && i <= u32::MAX as usize {
+        while i >= DRAWN {
             let (before, mask) = (*self, usize::MAX >> i.leading_zeros());
             let drawn: [usize; DRAWN] = std::array::from_fn(|_| self.next_u32() as usize & mask);
             for at in drawn {
@@ -111,6 +99,15 @@ impl Pcg64 {
     }
 }
 
+/// `n`, if 32 bits can number so many rows: all that is shuffled is small to swap, and to read.
+///
+/// # Errors
+/// If they can't.
+pub fn numbered(n: usize) -> Result<u32, Error> {
+    u32::try_from(n)
+        .map_err(|_| Error::argument("shuffle", format!("a shuffle of {n} rows"), "False beyond 4294967295 rows"))
+}
+
 /// Numbers that are drawn at once.
 const DRAWN: usize = 64;
 
@@ -125,7 +122,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// A permutation, and the generator before and after it.
 struct Drawn {
     before: Pcg64,
-    order: Result<Vec<usize>, Error>,
+    order: Result<Vec<u32>, Error>,
     after: Pcg64,
 }
 
@@ -141,7 +138,7 @@ impl Ahead {
         &mut self,
         generator: &mut Pcg64,
         n: usize,
-        order: &mut Vec<usize>,
+        order: &mut Vec<u32>,
         look_up: &mut LookUp,
     ) -> Result<(), Error> {
         while let Some(drawn) = &self.0 {

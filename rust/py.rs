@@ -27,7 +27,7 @@ use crate::objective::{Objective, Scratch, predictions};
 use crate::observe::{Observe, Reached, State, Watch};
 use crate::optimizer::{OPTIMIZERS, Use, optimizer};
 use crate::penalty::Penalty;
-use crate::permute::{Ahead, Pcg64, with_ahead};
+use crate::permute::{Ahead, Pcg64, numbered, with_ahead};
 use crate::registry::{self, Parameter, Part};
 use crate::sampler::{Permute, Shuffle};
 use crate::schedule::{SCHEDULES, Time, schedule};
@@ -454,7 +454,7 @@ fn bug(_: impl std::fmt::Display) -> PyErr {
 }
 
 /// The next permutation of a generator over PCG64, under its lock, as NumPy would draw it and leave it.
-fn numpys_next(rng: &Py<PyAny>, n: usize, order: &mut Vec<usize>, ahead: &mut Ahead) -> PyResult<()> {
+fn numpys_next(rng: &Py<PyAny>, n: usize, order: &mut Vec<u32>, ahead: &mut Ahead) -> PyResult<()> {
     let lock = Python::attach(|py| {
         let lock = rng.bind(py).getattr("bit_generator")?.getattr("lock")?;
         lock.call_method0("acquire")?;
@@ -479,12 +479,13 @@ fn signals() -> PyResult<()> {
 }
 
 /// NumPy's own permutation, so that the generator is left as NumPy would leave it.
-fn permutation(rng: &Py<PyAny>, n: usize, order: &mut Vec<usize>) -> PyResult<()> {
+fn permutation(rng: &Py<PyAny>, n: usize, order: &mut Vec<u32>) -> PyResult<()> {
+    let count = numbered(n).map_err(raise)?;
     Python::attach(|py| {
         let drawn = rng.bind(py).call_method1("permutation", (n,))?;
         let drawn: PyReadonlyArray1<i64> = drawn.call_method1("astype", ("int64",))?.extract()?; // int32 on some systems
         order.clear();
-        order.extend(drawn.as_slice()?.iter().map(|&i| i as usize));
+        order.extend(drawn.as_slice()?.iter().map(|&i| u32::try_from(i).unwrap_or(count))); // which is no row
         Ok(())
     })
 }

@@ -15,13 +15,13 @@ pub enum Shuffle {
 }
 
 /// Fills the buffer with a uniform permutation of 0..n.
-pub type Permute<'a> = dyn FnMut(&mut Vec<usize>) -> Result<(), Error> + Send + 'a;
+pub type Permute<'a> = dyn FnMut(&mut Vec<u32>) -> Result<(), Error> + Send + 'a;
 
 /// The order of each epoch.
 pub struct Sampler<'a, 'p> {
     n: usize,
     shuffle: Shuffle,
-    order: Vec<usize>,
+    order: Vec<u32>,
     permute: &'a mut Permute<'p>,
 }
 
@@ -43,7 +43,7 @@ impl<'a, 'p> Sampler<'a, 'p> {
         };
         if draw {
             (self.permute)(&mut self.order)?;
-            if self.order.len() != self.n || self.order.iter().any(|&i| i >= self.n) {
+            if self.order.len() != self.n || self.order.iter().any(|&i| i as usize >= self.n) {
                 return Err(Error::argument("rng", "something else", "a generator whose permutation(n) permutes 0..n"));
             }
         }
@@ -55,9 +55,9 @@ impl<'a, 'p> Sampler<'a, 'p> {
 mod tests {
     use super::*;
 
-    fn epochs(shuffle: Shuffle, count: usize) -> (Vec<Vec<usize>>, usize) {
+    fn epochs(shuffle: Shuffle, count: usize) -> (Vec<Vec<usize>>, u32) {
         let mut draws = 0;
-        let mut permute = |order: &mut Vec<usize>| {
+        let mut permute = |order: &mut Vec<u32>| {
             draws += 1;
             order.clear();
             order.extend((0..5).map(|i| (2 * i + draws) % 5));
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_false_permutation_is_refused() {
         for (drawn, accepted) in [(vec![1, 0], true), (vec![0, 7], false), (vec![0], false), (vec![], false)] {
-            let mut permute = |order: &mut Vec<usize>| {
+            let mut permute = |order: &mut Vec<u32>| {
                 order.clone_from(&drawn);
                 Ok(())
             };

@@ -532,7 +532,7 @@ mod tests {
             exact_loss: false,
             tail_average: false,
         };
-        let mut permute = |order: &mut Vec<usize>| {
+        let mut permute = |order: &mut Vec<u32>| {
             order.clear();
             order.extend([2, 0, 3, 1]);
             Ok(())

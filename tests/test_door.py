@@ -551,3 +551,36 @@ def test_too_little_memory_is_a_memory_error(work, more):
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )
     assert (done.returncode, done.stdout.strip() in ("MemoryError", "done")) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"engine": "gram", "lr": 0.1, "epochs": 2},
+        {"engine": "rows"},
+        {"lr": 0.1, "epochs": 1},
+        {"lr": 0.1, "epochs": 1, "batch_size": 32},
+        {"batch_size": 32, "epochs": 1},
+        {"init": ("normal", 1.0), "batch_size": 32},
+        {"loss": "hinge"},
+        {"loss": "absolute", "lr": 0.1, "epochs": 1, "standardize": True},
+        {"sample_weight": np.ones(70_000)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_large_array_is_refused_whichever_pass_sees_it_first(options, wrong):
+    X, generator = np.ones((70_000, 2)), np.random.default_rng(3)
+    X[:, 1] = np.arange(70_000) % 7
+    y = np.where(X[:, 1] > 3, 1.0, -1.0)
+    X[69_998, 1] = wrong
+    before = generator.bit_generator.state
+    with pytest.raises(ValueError, match=rf"X must be finite, got {wrong} in row 69998, column 1"):
+        fastgd.fit(X, y, rng=generator, **options)
+    assert generator.bit_generator.state == before
+
+
+def test_numbers_too_large_to_be_squared_are_no_reason_to_refuse():
+    X = np.linspace(-1e200, 1e200, 140_000).reshape(-1, 1)
+    assert fastgd.fit(X, X[:, 0]).coef[0] == pytest.approx(1.0)

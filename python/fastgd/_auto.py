@@ -154,6 +154,8 @@ def make_plan(
     patience, exact_loss = _door.integer(patience, "patience"), _door.flag(exact_loss, "exact_loss")
     tail = _tail(average, batch_size, automatic=automatic, validated=validation is not None)
     threads = make_threads(threads, problem.X.size)
+    if not isinstance(init, str):
+        problem.look()
     # The start comes last: it may draw, and a request that is refused draws nothing.
     coef, intercept = make_start(init, problem, fit_intercept=fit_intercept, rng=drawn)
     config = Config(
@@ -247,6 +249,8 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
         one = problem if problem.y.shape[1] == 1 else replace(problem, y=problem.y[:, :1].copy())
         moments = Moments.of(one, cross=exact, threads=threads)
     columns = statistics or moments
+    if columns is None:
+        problem.look()
     frame, iterated, work_config, condition, short = None, problem, config, None, ""
     if standardize:
         assert columns is not None

@@ -22,8 +22,11 @@ Rows = NDArray[np.float64] | NDArray[np.float32]
 _WIDE, _NARROW = np.dtype(np.float64), np.dtype(np.float32)
 
 
-def rows(X: Any, *, name: str = "X") -> Rows:
-    """X as an (n, d) array of finite float64 or float32 in C or Fortran order; a one-dimensional X is one feature."""
+def rows(X: Any, *, name: str = "X", check: bool = True) -> Rows:
+    """X as an (n, d) array of finite float64 or float32 in C or Fortran order; a one-dimensional X is one feature.
+
+    Without `check` it may hold what is not finite, and whoever asked looks later: see `finite`.
+    """
     values = real_array(X, name)
     shape = values.shape
     if values.ndim == 1:
@@ -31,7 +34,8 @@ def rows(X: Any, *, name: str = "X") -> Rows:
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"{name} must be (n, d) with n >= 1 rows and d >= 1 features, got shape {shape}")
     dtype = _NARROW if values.dtype.kind == "f" and values.dtype.itemsize == 4 else _WIDE
-    return _finite(_plain(values, dtype, by_columns=True), name, X)
+    values = _plain(values, dtype, by_columns=True)
+    return finite(values, name, X) if check else values
 
 
 def same_columns(X: Any, expected: tuple[str, ...] | None, name: str = "X") -> None:
@@ -53,7 +57,7 @@ def targets(y: Any, n: int, *, name: str = "y", of: str = "X") -> Array:
         raise ValueError(f"{name} must be (n,) or (n, K), got shape {values.shape}")
     if len(values) != n:
         raise ValueError(f"{name} must have one entry for each of the {n} rows of {of}, got {len(values)}")
-    return _finite(_plain(values, _WIDE), name, y)
+    return finite(_plain(values, _WIDE), name, y)
 
 
 def weights(sample_weight: Any, n: int) -> Array | None:
@@ -63,7 +67,7 @@ def weights(sample_weight: Any, n: int) -> Array | None:
     values = real_array(sample_weight, "sample_weight")
     if values.shape != (n,):
         raise ValueError(f"sample_weight must have one entry for each of the {n} rows of X, got shape {values.shape}")
-    values = _finite(_plain(values, _WIDE), "sample_weight")
+    values = finite(_plain(values, _WIDE), "sample_weight")
     if values.min() < 0:
         at = int(np.argmax(values < 0))
         raise ValueError(f"sample_weight must be >= 0, got {values[at]:g} in row {at}")
@@ -79,7 +83,7 @@ def vector(value: Any, shape: tuple[int, ...], name: str) -> Array:
     values = real_array(value, name)
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {values.shape}")
-    return _finite(_plain(values, _WIDE), name)
+    return finite(_plain(values, _WIDE), name)
 
 
 def real(
@@ -237,7 +241,7 @@ def _plain(values: NDArray[Any], dtype: np.dtype[Any], *, by_columns: bool = Fal
         return np.require(values, dtype=dtype, requirements=["A"] if stays else ["C", "A"])
 
 
-def _finite(values: NDArray[Any], name: str, given: Any = None) -> NDArray[Any]:
+def finite(values: NDArray[Any], name: str, given: Any = None) -> NDArray[Any]:
     """The values, none of them NaN or infinite; `given` is what they were, which may name its columns."""
     if not _core.finite(values):
         good = np.isfinite(values)

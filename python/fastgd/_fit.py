@@ -259,7 +259,7 @@ def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, prog
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {callback!r}")
     make_bar = bars() if _door.flag(progress, "progress") else None
-    problem, handling = make_problem(X, y, sample_weight), np.geterr()
+    problem, handling = make_problem(X, y, sample_weight, later=True), np.geterr()
     with np.errstate(all="ignore"):  # what is too large or too small for a float64 ends in a status
         plan = make_plan(problem, **request)
         again = plan.automatic_lr and plan.config.rng is not None

@@ -32,6 +32,13 @@ class Problem:
     frame: Frame | None = None
     #: what the columns of X are called, if it was a table
     names: tuple[str, ...] | None = None
+    #: X as it was given, if nobody has looked yet whether it is finite
+    unseen: Any = None
+
+    def look(self) -> None:
+        """Refuse what is not finite, if nobody has yet."""
+        if self.unseen is not None:
+            _door.finite(self.X, "X", self.unseen)
 
     def rows(self, part: slice = slice(None)) -> Rows:
         """Rows in the coordinates that they are seen in."""
@@ -117,9 +124,14 @@ def _use_of(optimizer: str) -> str:
     return str(_core.optimizers()[optimizer]["use"])
 
 
-def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
-    """The arrays, checked."""
-    rows = _door.rows(X)
+#: bytes of X from which a pass over it is worth saving
+_LARGE = 1 << 20
+
+
+def make_problem(X: Any, y: Any, sample_weight: Any = None, *, later: bool = False) -> Problem:
+    """The arrays, checked; with `later`, whether a large X is finite may be left to who takes its sums."""
+    later = later and sample_weight is None and getattr(X, "nbytes", 0) >= _LARGE
+    rows = _door.rows(X, check=not later)
     targets = _door.targets(y, len(rows))
     weights = _door.weights(sample_weight, len(rows))
     if weights is not None and not weights.all():  # whatever a row of weight 0 holds, it does not count
@@ -128,7 +140,9 @@ def make_problem(X: Any, y: Any, sample_weight: Any = None) -> Problem:
         rows = np.where(counted[:, None], rows, rows[first])
         targets = np.where(counted if targets.ndim == 1 else counted[:, None], targets, targets[first])
     one = targets.ndim == 1
-    return Problem(rows, targets.reshape(len(rows), -1), weights, single=one, names=_columns.names(X))
+    return Problem(
+        rows, targets.reshape(len(rows), -1), weights, single=one, names=_columns.names(X), unseen=X if later else None
+    )
 
 
 def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:

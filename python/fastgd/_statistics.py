@@ -50,8 +50,9 @@ class Moments:
         problem, _ = _evened(problem)
         with np.errstate(all="ignore"):
             found = cls(*_core.moments(problem, cross, threads), np.ones(columns))
-            if found.sound:
+            if found.sound:  # so all that went into the sums was finite
                 return found
+            problem.look()
             unit = np.append(_size(problem.X), _size(problem.y))
             small = replace(problem, y=problem.y / unit[d:], frame=Frame(np.zeros(d), unit[:d]))
             return cls(*_core.moments(small, cross, threads), unit)

@@ -2,7 +2,7 @@
 
 use super::lanes::{LANES, Lanes};
 use super::walk::{Walk, several};
-use super::{Lines, Work};
+use super::{Lines, Work, prefetch};
 
 /// Lanes of columns that go by together.
 const PANEL: usize = 4;
@@ -93,6 +93,7 @@ pub(super) struct Products<'a> {
     pub d: usize,
     pub s: &'a [f64],
     pub products: &'a mut [f64],
+    pub soon: &'a [f64],
 }
 
 /// Columns whose products with others are summed at once, so that the sums stay in registers.
@@ -101,23 +102,26 @@ const TILE: usize = 4;
 impl Work for Products<'_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let Products { rows, d, s, products } = self;
+        let Products { rows, d, s, products, mut soon } = self;
         for j in (0..d).step_by(TILE) {
             let mut k = j / LANES * LANES;
             while k < d {
                 k += LANES
                     * match (d - k) / LANES {
-                        3.. if V::MANY => several_products::<V, 3>(rows, d, j, k, s, products),
-                        2 if V::MANY => several_products::<V, 2>(rows, d, j, k, s, products),
-                        _ => several_products::<V, 1>(rows, d, j, k, s, products),
+                        3.. if V::MANY => several_products::<V, 3>(rows, d, j, k, s, products, soon),
+                        2 if V::MANY => several_products::<V, 2>(rows, d, j, k, s, products, soon),
+                        _ => several_products::<V, 1>(rows, d, j, k, s, products, soon),
                     };
+                soon = soon.get(rows.len() / d * LANES..).unwrap_or(&[]);
             }
         }
     }
 }
 
-/// Adds the products of columns j.. with C lanes of columns from k on, of rows that weigh s or the same; answers C.
+/// Adds the products of columns j.. with C lanes of columns from k on, of rows that weigh s or the same; answers C. Asks
+/// for a line of `soon` a row.
 #[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "one pass for all of it")]
 fn several_products<V: Lanes, const C: usize>(
     rows: &[f64],
     d: usize,
@@ -125,10 +129,11 @@ fn several_products<V: Lanes, const C: usize>(
     k: usize,
     s: &[f64],
     products: &mut [f64],
+    soon: &[f64],
 ) -> usize {
     let sums = match s {
-        [] => tile::<V, C, false>(rows, d, j, k, s),
-        _ => tile::<V, C, true>(rows, d, j, k, s),
+        [] => tile::<V, C, false>(rows, d, j, k, s, soon),
+        _ => tile::<V, C, true>(rows, d, j, k, s, soon),
     };
     for (t, sums) in sums.into_iter().enumerate() {
         let out = products[(j + t) * d + k..][..C * LANES].as_chunks_mut().0;
@@ -146,9 +151,14 @@ fn tile<V: Lanes, const C: usize, const S: bool>(
     j: usize,
     k: usize,
     s: &[f64],
+    soon: &[f64],
 ) -> [[V; C]; TILE] {
     let mut sums = [[V::zero(); C]; TILE];
+    let mut lines = soon.chunks(LANES);
     for (i, x) in rows.chunks_exact(d).enumerate() {
+        if let Some(line) = lines.next() {
+            prefetch(&line[..1]);
+        }
         let (a, b): (_, [V; C]) = (&x[j..][..TILE], several(&x[k..]));
         for t in 0..TILE {
             let a = V::splat(if S { s[i] * a[t] } else { a[t] });

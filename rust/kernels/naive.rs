@@ -8,7 +8,7 @@ fn each(lines: Lines<'_>, d: usize) -> impl Iterator<Item = &[f64]> {
         Lines::Together { values, stride, .. } => (values, stride, None, values.len() / stride),
         Lines::Apart { values, stride, at, .. } => (values, stride, Some(at), at.len()),
     };
-    (0..count).map(move |i| &values[at.map_or(i, |at| at[i]) * stride..][..d])
+    (0..count).map(move |i| &values[at.map_or(i, |at| at[i] as usize) * stride..][..d])
 }
 
 pub fn forward(lines: Lines, d: usize, w: &[f64], b: &[f64], raw: &mut [f64]) {

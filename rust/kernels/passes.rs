@@ -247,6 +247,7 @@ impl<F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Work for Pointwise<'_, F, G
     #[inline(always)]
     fn run<V: Lanes>(self) {
         let Pointwise { a, b, s, width, f, g, sum } = self;
+        let b = &b[..a.len()];
         let weights = |from: usize| -> [f64; LANES] {
             if s.is_empty() {
                 return [1.0; LANES];

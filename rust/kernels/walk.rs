@@ -13,8 +13,8 @@ const LONG: usize = 256;
 pub(super) struct Walk<'a> {
     pub(super) values: &'a [f64],
     pub(super) stride: usize,
-    pub(super) at: Option<&'a [usize]>,
-    soon: &'a [usize],
+    pub(super) at: Option<&'a [u32]>,
+    soon: &'a [u32],
     /// Numbers up to which there is something to ask for.
     until: usize,
     pub(super) count: usize,
@@ -38,7 +38,7 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     pub(super) fn row(&self, i: usize) -> &'a [f64] {
         let i = match self.at {
-            Some(at) => at[i],
+            Some(at) => at[i] as usize,
             None => i,
         };
         &self.values[i * self.stride..][..self.d]
@@ -48,7 +48,7 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     pub(super) fn soon(&self, i: usize) -> *const f64 {
         if let Some(&soon) = self.soon.get(i) {
-            self.values[soon * self.stride..][..self.d].as_ptr()
+            self.values[soon as usize * self.stride..][..self.d].as_ptr()
         } else if self.at.is_none() && i * self.stride + FAR < self.until {
             self.values.as_ptr().wrapping_add(i * self.stride + FAR)
         } else {
@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
     pub(super) fn ask<const M: usize>(&self, i: usize) {
         if self.at.is_some() {
             for &soon in self.soon.iter().skip(i).take(M) {
-                prefetch(&self.values[soon * self.stride..][..self.d]);
+                prefetch(&self.values[soon as usize * self.stride..][..self.d]);
             }
         } else if i * self.stride + FAR < self.until {
             ask(self.values.as_ptr().wrapping_add(i * self.stride + FAR).cast(), M * self.stride * size_of::<f64>());
