@@ -264,12 +264,11 @@ impl<F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Work for Pointwise<'_, F, G
         if !a_rest.is_empty() {
             let (mut x, mut y) = ([0.0; LANES], [0.0; LANES]);
             let count = a_rest.len();
-            x[..count].copy_from_slice(a_rest);
-            y[..count].copy_from_slice(&b_rest[..count]);
-            let (mut values, slopes) = eight(x, y, weights(done), &f, &g);
-            values[count..].fill(0.0);
-            sums = sums.add(V::load(&values));
-            a_rest.copy_from_slice(&slopes[..count]);
+            V::load_part(a_rest).store(&mut x);
+            V::load_part(b_rest).store(&mut y);
+            let (values, slopes) = eight(x, y, weights(done), &f, &g);
+            sums = sums.add(V::load_part(&values[..count]));
+            V::load(&slopes).store_part(a_rest);
         }
         *sum = sums.total();
     }
