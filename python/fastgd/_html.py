@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,8 @@ def table(title: str, rows: list[tuple[str, str]], note: str = "", curve: Any = 
     >>> "&lt;b&gt;" in table("a run", [("loss", "<b>")])
     True
     """
+    from html import escape  # seldom needed, and slow to load
+
     left = "text-align:left;vertical-align:top"
     cells = "".join(
         f'<tr><th style="{left};font-weight:normal;opacity:0.7;white-space:nowrap">{escape(name)}</th>'
