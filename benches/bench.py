@@ -92,6 +92,8 @@ def against_peers(row: Row, rounds: int) -> list[Measured]:
     times = in_turn(works, rounds, row.threads)
     seconds, done = times["fastgd"]
     claims = []
+    passes = 1 if result.engine == "gram" else row.epochs
+    reading = times["read"][0] * passes if "read" in times else 0.0
     if row.seconds:
         claims.append(Claim("the clock", row.seconds, row.seconds / seconds, 1.0, at_least=True))
     for name, target in row.against.items():
@@ -99,11 +101,13 @@ def against_peers(row: Row, rounds: int) -> list[Measured]:
             claims.append(Claim(name, None, None, target, at_least=True, note=f"no {PEERS[name].package}"))
             continue
         theirs = times[name][0] / shares[name]
-        note = "" if shares[name] == 1 else f"{shares[name]:.0%} of the epochs, multiplied"
-        claims.append(Claim(name, theirs, theirs / seconds, target, at_least=True, rounds=times[name][1], note=note))
-    floor = None
-    if "read" in times:
-        floor = seconds / times["read"][0] / (1 if result.engine == "gram" else row.epochs)
+        notes = [] if shares[name] == 1 else [f"{shares[name]:.0%} of the epochs, multiplied"]
+        if reading and target and theirs / reading < target:
+            notes.append(f"reading the bytes alone allows {theirs / reading:.2g}x")
+        claims.append(
+            Claim(name, theirs, theirs / seconds, target, at_least=True, rounds=times[name][1], note=", ".join(notes))
+        )
+    floor = seconds / reading if reading else None
     return [Measured(row.name, row.work, seconds, claims, rounds=done, floor=floor)]
 
 
