@@ -301,7 +301,7 @@ impl<T: Element> Rows for Dense<'_, T> {
 }
 
 /// Numbers of a block that should stay in the first-level cache between the two passes over it.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 2048;
 
 /// Multiplications of a block that bound the time between two looks at the clock, where there are many outputs.
 const WORK: usize = 1 << 24;
