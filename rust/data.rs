@@ -315,8 +315,10 @@ pub fn block_size(d: usize, outputs: usize) -> usize {
 #[derive(Clone, Copy)]
 pub struct Problem<'a> {
     pub rows: &'a dyn Rows,
-    /// (n, outputs), row-major
+    /// (n, told), row-major
     pub y: &'a [f64],
+    /// Targets a row: one an output, or one alone where the outputs are of one loss.
+    pub told: usize,
     pub outputs: usize,
     /// (n), or empty for all ones
     pub weight: &'a [f64],
@@ -345,7 +347,19 @@ impl<'a> Problem<'a> {
             return Err(Error::argument("sample_weight", "others", "finite, >= 0 and not all 0, with a finite sum"));
         }
         let block = block_size(rows.d(), outputs);
-        Ok(Problem { rows, y, outputs, weight, n, mean_weight, block })
+        Ok(Problem { rows, y, told: outputs, outputs, weight, n, mean_weight, block })
+    }
+
+    /// The same targets, one a row, for a loss that sees so many outputs together.
+    ///
+    /// # Errors
+    /// If there are no outputs, or more targets than one a row.
+    pub fn coupled(self, outputs: usize) -> Result<Self, Error> {
+        if outputs == 0 || self.told != 1 {
+            let given = format!("{} targets a row for {outputs} outputs", self.told);
+            return Err(Error::argument("y", given, "one target a row for at least one output"));
+        }
+        Ok(Problem { outputs, block: block_size(self.rows.d(), outputs), ..self })
     }
 
     /// Sets targets and weights (none if all are 1) to those of the picked rows; `room` is as `Rows::forward` left it.
@@ -353,7 +367,7 @@ impl<'a> Problem<'a> {
         if self.rows.targets(pick, room, y, weight) {
             return;
         }
-        pick.gather(self.y, self.outputs, y);
+        pick.gather(self.y, self.told, y);
         weight.clear(); // of another problem, perhaps
         if !self.weight.is_empty() {
             pick.gather(self.weight, 1, weight);
@@ -412,5 +426,8 @@ mod tests {
         assert!(refused(2, &[1.0, 1.0], 1, &[f64::INFINITY, 1.0]));
         assert!(!refused(2, &[1.0, 1.0], 1, &[0.0, 1.0]));
         assert!(Dense::new(&[1.0], 0).is_err() && Dense::new(&[1.0], 2).is_err());
+        let coupled = |outputs| Problem::new(&rows, 2, &[0.0, 1.0], 1, &[]).unwrap().coupled(outputs).is_err();
+        assert!(coupled(0) && !coupled(3));
+        assert!(Problem::new(&rows, 2, &[0.0; 4], 2, &[]).unwrap().coupled(2).is_err());
     }
 }

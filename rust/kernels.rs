@@ -8,6 +8,7 @@ mod lanes;
 pub mod naive;
 mod online;
 mod passes;
+mod softmax;
 mod walk;
 
 use std::sync::OnceLock;
@@ -246,6 +247,18 @@ pub fn pointwise(
     sum
 }
 
+/// Of rows with `outputs` raw predictions each, y being the number of one: replaces them by s (p - [k = y]), p_k being
+/// exp(raw_k) over their sum, and returns the sum of s log(1 / p_y). `s` may be empty for all ones.
+#[inline]
+pub fn softmax(set: Set, raw: &mut [f64], y: &[f64], s: &[f64], outputs: usize) -> f64 {
+    let mut sum = 0.0;
+    match set {
+        Set::NAIVE => sum = naive::softmax(raw, y, s, outputs),
+        _ => run(set, softmax::Softmax { raw, y, s, outputs, sum: &mut sum }),
+    }
+    sum
+}
+
 /// out_ij = x_ij - away_j, every `stride` numbers, and zeros from d to the next multiple of 8;
 /// sums_j += sum_i s_i out_ij; range_j is at least each |out_ij|. `s` may be empty for all ones.
 #[allow(clippy::too_many_arguments, reason = "one pass for all of it")]
@@ -392,6 +405,34 @@ mod tests {
     }
 
     #[test]
+    fn softmax_agrees_with_its_naive_twin() {
+        for set in Set::available() {
+            for (rows, outputs) in (0..20).flat_map(|rows| [1, 2, 3, 10, 65].map(|outputs| (rows, outputs))) {
+                for size in [1.0, 30.0, 1000.0] {
+                    let raw: Vec<f64> = wave(rows * outputs, 0.7).iter().map(|raw| size * raw).collect();
+                    let y: Vec<f64> = (0..rows).map(|i| (i * 7 % outputs) as f64).collect();
+                    for s in [vec![], (0..rows).map(|i| (i % 3) as f64).collect()] {
+                        let (mut found, mut expected) = (raw.clone(), raw.clone());
+                        let sum = softmax(set, &mut found, &y, &s, outputs);
+                        let truth = naive::softmax(&mut expected, &y, &s, outputs);
+                        let what = format!("{set:?} rows={rows} outputs={outputs} size={size}");
+                        near(&[sum], &[truth], &what);
+                        near(&found, &expected, &what);
+                    }
+                }
+            }
+            for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                for at in 0..3 {
+                    let mut raw = [0.5, 0.0, -1.0];
+                    raw[at] = wrong;
+                    let sum = softmax(set, &mut raw, &[0.0], &[], 3);
+                    assert!(!sum.is_finite() || (wrong < 0.0 && at > 0), "{set:?} {wrong} {at}: {sum}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn single_rows_agree_with_their_naive_twin() {
         let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
         for set in Set::available() {
@@ -502,7 +543,7 @@ mod tests {
                 for rows in 0..at.len() {
                     let together = Lines::Together { values: &values[..rows * (d + 3)], stride: d + 3, beyond: 0 };
                     let apart = Lines::Apart { values: &values, stride: d, at: &at[..rows], soon: &at[rows.min(2)..] };
-                    for (lines, outputs) in [(together, 1), (together, 3), (apart, 1), (apart, 2)] {
+                    for (lines, outputs) in [(together, 1), (together, 3), (together, 10), (apart, 1), (apart, 2), (apart, 7)] {
                         let what = format!("{set:?} d={d} rows={rows} outputs={outputs}");
                         let (w, b) = (wave(d * outputs, 1.3), wave(outputs, 0.3));
                         let (mut raw, mut expected) = (vec![9.0; rows * outputs], vec![0.0; rows * outputs]);

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::kernels::{self, Set, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
 
-/// A formula in one raw prediction `raw` and its target `y`.
+/// A formula in one raw prediction `raw` and its target `y`; or, in a `block` of its own, in all those of a row.
 pub trait Loss: Send + Sync {
     /// loss(raw, y)
     fn value(&self, raw: f64, y: f64) -> f64;
@@ -16,8 +16,8 @@ pub trait Loss: Send + Sync {
     fn gradient(&self, raw: f64, y: f64) -> f64;
 
     /// Over a block of rows: returns `sum_i s_i loss_i` and replaces each raw prediction by `s_i d loss_i / d raw`.
-    /// `raw` and `y` are (m, outputs), `weight` is (m) or empty for all ones. Compiled once a loss and instruction set, with
-    /// its formula inlined.
+    /// `raw` and `y` are (m, outputs), of a loss that couples outputs `y` is (m); `weight` is (m) or empty for all ones.
+    /// Compiled once a loss and instruction set, with its formula inlined.
     fn block(&self, set: Set, raw: &mut [f64], told: Told, outputs: usize) -> f64 {
         let Told { y, weight } = told;
         let (value, slope) = (|raw, y| self.value(raw, y), |raw, y| self.gradient(raw, y));
@@ -68,6 +68,8 @@ pub enum Targets {
     Real,
     NonNegative,
     OneOf(&'static [f64]),
+    /// The number of a class, 0, 1, 2, ...: one target a row, and an output for each class.
+    Class,
 }
 
 impl Targets {
@@ -77,7 +79,13 @@ impl Targets {
             Targets::Real => true,
             Targets::NonNegative => y >= 0.0,
             Targets::OneOf(values) => values.contains(&y),
+            Targets::Class => y >= 0.0 && y.fract() == 0.0,
         }
+    }
+
+    /// Whether all outputs of a row are told one target.
+    pub fn coupled(&self) -> bool {
+        *self == Targets::Class
     }
 }
 
@@ -89,6 +97,7 @@ impl fmt::Display for Targets {
             Targets::OneOf(values) => {
                 write!(f, "one of {}", values.iter().map(f64::to_string).collect::<Vec<_>>().join(", "))
             }
+            Targets::Class => write!(f, "class numbers 0, 1, 2, ..."),
         }
     }
 }
@@ -283,6 +292,25 @@ impl Loss for Poisson {
     }
 }
 
+/// log(sum_k exp(raw_k)) - raw_y, y being the number of a class: the negative log-likelihood where exp(raw_k) over their
+/// sum is the chance of class k. Its Hessian diag(p) - p p^T is at most 1/2: Bohning, 1992.
+struct Softmax;
+
+impl Loss for Softmax {
+    /// Of a single class, whose chance is 1.
+    fn value(&self, raw: f64, _y: f64) -> f64 {
+        0.0 * raw
+    }
+
+    fn gradient(&self, _raw: f64, _y: f64) -> f64 {
+        0.0
+    }
+
+    fn block(&self, set: Set, raw: &mut [f64], told: Told, outputs: usize) -> f64 {
+        kernels::softmax(set, raw, told.y, told.weight, outputs)
+    }
+}
+
 /// True of the losses with kinks.
 const KINKED: Facts =
     Facts { curvature: None, smooth: false, squared: false, targets: Targets::Real, reduction: Reduction::Mean };
@@ -403,6 +431,13 @@ pub const LOSSES: &[Part<dyn Loss, Facts>] = &[
         facts: Facts { targets: SIDES, ..KINKED },
     },
     Part {
+        name: "perceptron",
+        formula: "max(0, -y raw), averaged over rows; y in {-1, 1}",
+        parameters: &[],
+        make: |_| Box::new(Hinge { margin: 0.0 }),
+        facts: Facts { targets: SIDES, ..KINKED },
+    },
+    Part {
         name: "squared_hinge",
         formula: "max(0, 1 - y raw)^2, averaged over rows; y in {-1, 1}",
         parameters: &[],
@@ -429,6 +464,19 @@ pub const LOSSES: &[Part<dyn Loss, Facts>] = &[
             reduction: Reduction::Mean,
         },
     },
+    Part {
+        name: "softmax",
+        formula: "log(sum_k exp(raw_k)) - raw_y, averaged over rows; y in {0, ..., K-1}, an output for each of K classes",
+        parameters: &[],
+        make: |_| Box::new(Softmax),
+        facts: Facts {
+            curvature: Some(0.5),
+            smooth: true,
+            squared: false,
+            targets: Targets::Class,
+            reduction: Reduction::Mean,
+        },
+    },
 ];
 
 /// The loss called `name` with its parameters, and what is true of it.
@@ -444,11 +492,15 @@ pub fn loss(name: &str, given: &[(String, f64)]) -> Result<(Box<dyn Loss>, Facts
 mod tests {
     use super::*;
 
-    /// Pairs (raw, y) with admissible targets, away from y = raw where a kink may lie.
-    fn samples(targets: Targets) -> Vec<(f64, f64)> {
-        let raws = [-3.1, -1.2, -0.4, 0.3, 0.93, 2.7];
-        let ys = [-2.0, -1.0, 0.0, 1.0, 2.0, 5.0];
-        raws.iter().flat_map(|&raw| ys.iter().map(move |&y| (raw, y))).filter(|&(_, y)| targets.admit(y)).collect()
+    /// Raw predictions of rows of three outputs, and targets that each output or, of a loss that couples them, the row is
+    /// told; away from y = raw, where a kink may lie.
+    fn samples(targets: Targets) -> Vec<([f64; 3], Vec<f64>)> {
+        let raws = [[-3.1, -1.2, -0.4], [0.3, 0.93, 2.7], [2.7, -1.2, 0.93], [-0.4, -0.4, -40.0], [0.3, 0.93, 45.0]];
+        let ys: Vec<f64> =
+            [-2.0, -1.0, 0.0, 1.0, 2.0, 5.0].into_iter().filter(|&y| targets.admit(y) && y < 3.0).collect();
+        let told = if targets.coupled() { 1 } else { 3 };
+        let told = |first: usize| (0..told).map(|k| ys[(first + k) % ys.len()]).collect();
+        raws.iter().flat_map(|&raw| (0..ys.len()).map(move |first| (raw, first))).map(|(raw, y)| (raw, told(y))).collect()
     }
 
     fn all() -> impl Iterator<Item = (&'static str, Box<dyn Loss>, Facts)> {
@@ -458,17 +510,27 @@ mod tests {
         })
     }
 
+    /// Loss and slopes of one row.
+    fn of_row(loss: &dyn Loss, raw: [f64; 3], y: &[f64]) -> (f64, [f64; 3]) {
+        let mut slopes = raw;
+        let value = loss.block(Set::BASELINE, &mut slopes, Told { y, weight: &[] }, 3);
+        (value, slopes)
+    }
+
     #[test]
     fn gradient_is_the_derivative_of_value() {
         for (name, loss, facts) in all() {
             for (raw, y) in samples(facts.targets) {
-                let h = 1e-6;
-                let slope = (loss.value(raw + h, y) - loss.value(raw - h, y)) / (2.0 * h);
-                let gradient = loss.gradient(raw, y);
-                assert!(
-                    (slope - gradient).abs() <= 1e-6 * (1.0 + gradient.abs()),
-                    "{name} at {raw}, {y}: {slope} {gradient}"
-                );
+                let (_, slopes) = of_row(&*loss, raw, &y);
+                for k in 0..3 {
+                    let at = |h: f64| {
+                        let mut moved = raw;
+                        moved[k] += h;
+                        of_row(&*loss, moved, &y).0
+                    };
+                    let (slope, scale) = ((at(1e-6) - at(-1e-6)) / 2e-6, 1.0 + slopes[k].abs() + 1e-3 * at(0.0).abs());
+                    assert!((slope - slopes[k]).abs() <= 1e-6 * scale, "{name} at {raw:?}, {y:?}: {slope} {slopes:?}");
+                }
             }
         }
     }
@@ -478,8 +540,13 @@ mod tests {
         for (name, loss, facts) in all() {
             let Some(bound) = facts.curvature else { continue };
             for (raw, y) in samples(facts.targets) {
-                let change = (loss.gradient(raw + 0.01, y) - loss.gradient(raw, y)) / 0.01;
-                assert!(change >= -1e-9 && change <= bound * (1.0 + 1e-9), "{name} at {raw}, {y}: {change} > {bound}");
+                for along in [[1.0, 0.0, 0.0], [1.0, -1.0, 0.0], [0.0, -1.0, 1.0], [1.0, 1.0, 1.0]] {
+                    let moved: [f64; 3] = std::array::from_fn(|k| raw[k] + 0.01 * along[k]);
+                    let (before, after) = (of_row(&*loss, raw, &y).1, of_row(&*loss, moved, &y).1);
+                    let change: f64 = (0..3).map(|k| along[k] * (after[k] - before[k]) / 0.01).sum();
+                    let most = bound * along.iter().map(|a| a * a).sum::<f64>();
+                    assert!(change >= -1e-9 && change <= most * (1.0 + 1e-9), "{name} at {raw:?}, {y:?}: {change}");
+                }
             }
         }
     }
@@ -487,16 +554,40 @@ mod tests {
     #[test]
     fn block_is_the_formula_row_by_row() {
         for (name, loss, facts) in all() {
-            let (raw, y): (Vec<f64>, Vec<f64>) = samples(facts.targets).into_iter().take(6).unzip();
-            for (weight, outputs) in [(vec![], 1), (vec![1.0, 0.0, 2.5, 0.5, 3.0, 1.5], 1), (vec![0.5, 2.0, 0.0], 2)] {
-                let s = |i: usize| weight.get(i / outputs).copied().unwrap_or(1.0);
-                let mut slopes = raw.clone();
-                let sum = loss.block(Set::BASELINE, &mut slopes, Told { y: &y, weight: &weight }, outputs);
-                let expected: f64 = (0..raw.len()).map(|i| s(i) * loss.value(raw[i], y[i])).sum();
-                assert!((sum - expected).abs() <= 1e-14 * expected.abs(), "{name}");
-                for i in 0..raw.len() {
-                    assert_eq!(slopes[i], s(i) * loss.gradient(raw[i], y[i]), "{name}");
+            let rows: Vec<([f64; 3], Vec<f64>)> = samples(facts.targets).into_iter().cycle().take(11).collect();
+            let raw: Vec<f64> = rows.iter().flat_map(|(raw, _)| *raw).collect();
+            let y: Vec<f64> = rows.iter().flat_map(|(_, y)| y.clone()).collect();
+            for weight in [vec![], (0..11).map(|i| f64::from(i % 3)).collect::<Vec<_>>()] {
+                let (mut slopes, mut expected) = (raw.clone(), 0.0);
+                let sum = loss.block(Set::BASELINE, &mut slopes, Told { y: &y, weight: &weight }, 3);
+                for (i, (raw, y)) in rows.iter().enumerate() {
+                    let (s, (value, of_row)) = (weight.get(i).copied().unwrap_or(1.0), of_row(&*loss, *raw, y));
+                    expected += s * value;
+                    for k in 0..3 {
+                        let (found, told) = (slopes[3 * i + k], s * of_row[k]);
+                        assert!((found - told).abs() <= 1e-15 * told.abs(), "{name} {found} {told}");
+                        if !facts.targets.coupled() {
+                            assert_eq!(of_row[k], loss.gradient(raw[k], y[k]), "{name}");
+                        }
+                    }
+                    if !facts.targets.coupled() {
+                        let alone: f64 = (0..3).map(|k| loss.value(raw[k], y[k])).sum();
+                        assert!((alone - value).abs() <= 1e-14 * alone.abs(), "{name}");
+                    }
                 }
+                assert!((sum - expected).abs() <= 1e-14 * expected.abs(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_output_is_as_many() {
+        for (name, loss, facts) in all() {
+            let y = if facts.targets.admit(0.0) { 0.0 } else { 1.0 };
+            for raw in [-1.5, 0.3, 40.0] {
+                let mut slope = [raw];
+                let value = loss.block(Set::BASELINE, &mut slope, Told { y: &[y], weight: &[] }, 1);
+                assert_eq!((value, slope[0]), (loss.value(raw, y), loss.gradient(raw, y)), "{name}");
             }
         }
     }
@@ -508,5 +599,8 @@ mod tests {
         let binary = Targets::OneOf(&[0.0, 1.0]);
         assert!(binary.admit(1.0) && !binary.admit(0.5));
         assert_eq!(binary.to_string(), "one of 0, 1");
+        let of_class = [0.0, 7.0, -1.0, 0.5, f64::NAN].map(|y| Targets::Class.admit(y));
+        assert_eq!(of_class, [true, true, false, false, false]);
+        assert!(Targets::Class.coupled() && !binary.coupled());
     }
 }

@@ -96,8 +96,8 @@ impl Objective<'_> {
         grad.fill(0.0);
         let sum = self.pass(batch, theta, Some(&mut *grad), scratch, watch)?;
         let factor = self.factor(batch.len());
-        for grad in &mut *grad {
-            *grad *= factor;
+        if factor != 1.0 {
+            grad.iter_mut().for_each(|grad| *grad *= factor);
         }
         let coefs = self.coefs();
         self.penalty.add_gradient(&theta[..coefs], &mut grad[..coefs]);
@@ -283,13 +283,15 @@ mod tests {
             let (loss, facts) = crate::loss::loss(part.name, &[]).unwrap();
             let candidates = [-1.0, 1.0, 0.0, 2.0, 5.0, -4.0];
             let admitted: Vec<f64> = candidates.into_iter().filter(|&y| facts.targets.admit(y)).collect();
-            let y: Vec<f64> = (0..20).map(|i| admitted[i % admitted.len()]).collect();
-            let problem = Problem::new(&rows, 10, &y, 2, &weight).unwrap();
+            let told = if facts.targets.coupled() { 10 } else { 20 };
+            let y: Vec<f64> = (0..told).map(|i| admitted[i % admitted.len()].min(told as f64 / 10.0)).collect();
+            let problem = Problem::new(&rows, 10, &y, told / 10, &weight).unwrap();
+            let problem = if told == 10 { problem.coupled(2).unwrap() } else { problem };
             let objective = Objective {
                 problem: &problem,
                 loss: &*loss,
                 reduction: facts.reduction,
-                penalty: Penalty { l1: 0.0, l2: 0.7, scale: &[] },
+                penalty: Penalty { l2: 0.7, ..Penalty::default() },
                 fit_intercept: true,
                 threads: 1,
                 set: Set::BASELINE,

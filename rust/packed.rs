@@ -33,7 +33,7 @@ pub struct Packed {
     /// Numbers from row to row.
     stride: usize,
     d: usize,
-    outputs: usize,
+    told: usize,
     weighted: bool,
     set: Set,
 }
@@ -63,12 +63,12 @@ impl Packed {
 
     /// Several rows a line, or whole lines a row.
     fn stride_of(problem: &Problem) -> usize {
-        let numbers = problem.rows.d() + problem.outputs + usize::from(!problem.weight.is_empty());
+        let numbers = problem.rows.d() + problem.told + usize::from(!problem.weight.is_empty());
         if numbers <= LINE { numbers.next_power_of_two() } else { numbers.next_multiple_of(LINE) }
     }
 
     fn new(problem: &Problem, set: Set, threads: usize, watch: &mut Watch) -> Result<Option<Self>, Error> {
-        let (d, outputs, stride) = (problem.rows.d(), problem.outputs, Self::stride_of(problem));
+        let (d, told, stride) = (problem.rows.d(), problem.told, Self::stride_of(problem));
         let Some(mut values) = untouched(problem.n * stride + LINE) else { return Ok(None) };
         ask_for_huge_pages(&mut values);
         let start = values.as_ptr().align_offset(LINE_BYTES).min(LINE);
@@ -81,9 +81,9 @@ impl Packed {
                 problem.rows.fill(&pick, stride, room);
                 for (at, row) in room.chunks_exact_mut(stride).enumerate() {
                     let i = pick.row(at);
-                    row[d..d + outputs].copy_from_slice(&problem.y[i * outputs..][..outputs]);
+                    row[d..d + told].copy_from_slice(&problem.y[i * told..][..told]);
                     if let Some(s) = problem.weight.get(i) {
-                        row[d + outputs] = *s;
+                        row[d + told] = *s;
                     }
                 }
                 watch.tick(room.len())?;
@@ -92,7 +92,7 @@ impl Packed {
         })?;
         drop(slots);
         let weighted = !problem.weight.is_empty();
-        Ok(Some(Packed { values, start, stride, d, outputs, weighted, set }))
+        Ok(Some(Packed { values, start, stride, d, told, weighted, set }))
     }
 
     fn rows(&self) -> &[f64] {
@@ -147,13 +147,13 @@ impl Rows for Packed {
 
     fn targets(&self, pick: &Pick, _room: &[f64], y: &mut Vec<f64>, weight: &mut Vec<f64>) -> bool {
         y.clear();
-        match self.outputs {
+        match self.told {
             1 => y.extend(self.each(pick).map(|row| row[self.d])),
-            outputs => self.each(pick).for_each(|row| y.extend_from_slice(&row[self.d..][..outputs])),
+            told => self.each(pick).for_each(|row| y.extend_from_slice(&row[self.d..][..told])),
         }
         weight.clear();
         if self.weighted {
-            weight.extend(self.each(pick).map(|row| row[self.d + self.outputs]));
+            weight.extend(self.each(pick).map(|row| row[self.d + self.told]));
         }
         true
     }

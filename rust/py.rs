@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::gram;
 use crate::history::Record;
 use crate::kernels::{self, Element};
-use crate::loss::{LOSSES, Reduction, Targets, loss};
+use crate::loss::{Facts, LOSSES, Reduction, Targets, loss};
 use crate::objective::{Objective, Scratch, predictions};
 use crate::observe::{Observe, Reached, State, Watch};
 use crate::optimizer::{OPTIMIZERS, Use, optimizer};
@@ -170,15 +170,20 @@ impl<'py> Arrays<'py> {
         Ok(Arrays { x, y, weight, frame: Coordinates::new(&problem.getattr("frame")?)? })
     }
 
-    /// Calls `work` with the problem that borrows these arrays.
-    fn with<T>(&self, work: impl FnOnce(&Problem) -> PyResult<T>) -> PyResult<T> {
+    /// Calls `work` with the problem that borrows these arrays; with so many `classes` where outputs are of one loss.
+    fn with<T>(&self, classes: Option<usize>, work: impl FnOnce(&Problem) -> PyResult<T>) -> PyResult<T> {
         let y = self.y.as_slice()?;
         let weight = match &self.weight {
             Some(weight) => weight.as_slice()?,
             None => &[],
         };
         self.x.with(self.frame.standard(), |rows, n| {
-            work(&Problem::new(rows, n, y, self.y.shape()[1], weight).map_err(raise)?)
+            let problem = Problem::new(rows, n, y, self.y.shape()[1], weight).map_err(raise)?;
+            let Some(classes) = classes else { return work(&problem) };
+            if y.iter().any(|&y| y >= classes as f64) {
+                return Err(bug("a class beyond all coefficients"));
+            }
+            work(&problem.coupled(classes).map_err(raise)?)
         })
     }
 }
@@ -268,7 +273,7 @@ type Sums<'py> =
 #[pyfunction]
 fn moments<'py>(py: Python<'py>, problem: &Bound<'py, PyAny>, cross: bool, threads: usize) -> PyResult<Sums<'py>> {
     let (arrays, set) = (Arrays::new(problem)?, kernels::set().map_err(raise)?);
-    arrays.with(|problem| {
+    arrays.with(None, |problem| {
         let failure = Failure::default();
         let found = released(py, &failure, || {
             let mut outside = Outside { callback: None, progress: None, failure: &failure, d: 1 };
@@ -296,6 +301,12 @@ fn theta(coef: &Bound<PyAny>, intercept: &Bound<PyAny>, objective: &Objective) -
         return Err(PyValueError::new_err("init must have one coefficient a feature and one intercept an output"));
     }
     Ok(theta)
+}
+
+/// How many outputs a loss sees together that couples them: as many as there are coefficients for.
+fn classes(facts: &Facts, config: &Bound<PyAny>) -> PyResult<Option<usize>> {
+    let coef: PyReadonlyArray2<f64> = config.getattr("coef")?.extract()?;
+    Ok(facts.targets.coupled().then(|| coef.shape()[0]))
 }
 
 /// What the world outside does to a run: signals, and the callback; and who is told how far it is.
@@ -370,7 +381,7 @@ fn solve<'py>(
     let (l1, l2) = (config.getattr("l1")?.extract()?, config.getattr("l2")?.extract()?);
     let scale: Option<PyReadonlyArray1<f64>> = config.getattr("penalty_scale")?.extract()?;
     let scale = scale.as_ref().map(|scale| scale.as_slice()).transpose()?.unwrap_or(&[]);
-    let penalty = Penalty { l1, l2, scale };
+    let penalty = Penalty { l1, l2, positive: config.getattr("positive")?.extract()?, scale };
     let fit_intercept = config.getattr("fit_intercept")?.extract()?;
     let threads = config.getattr("threads")?.extract()?;
     let rng = &config.getattr("rng")?;
@@ -382,7 +393,8 @@ fn solve<'py>(
     let validation = config.getattr("validation")?;
     let validation = if validation.is_none() { None } else { Some(Arrays::new(&validation)?) };
 
-    arrays.with(|problem| {
+    let classes = classes(&facts, config)?;
+    arrays.with(classes, |problem| {
         let objective =
             Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept, threads, set };
         let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
@@ -407,7 +419,7 @@ fn solve<'py>(
         match &validation {
             None => run_with(None),
             Some(arrays) => arrays
-                .with(|rows| run_with(Some(&Objective { problem: rows, penalty: Penalty::default(), ..objective }))),
+                .with(classes, |rows| run_with(Some(&Objective { problem: rows, penalty: Penalty::default(), ..objective }))),
         }
     })
 }
@@ -554,8 +566,8 @@ fn loss_and_gradient<'py>(
     let (name, parameters) = choice(config, "loss")?;
     let (loss, facts) = loss(&name, &parameters).map_err(raise)?;
     let (l1, l2) = (config.getattr("l1")?.extract()?, config.getattr("l2")?.extract()?);
-    let penalty = Penalty { l1, l2, scale: &[] };
-    arrays.with(|problem| {
+    let penalty = Penalty { l1, l2, ..Penalty::default() };
+    arrays.with(classes(&facts, config)?, |problem| {
         let objective = Objective {
             problem,
             loss: &*loss,
@@ -702,6 +714,7 @@ fn losses(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
             Targets::Real => row.set_item("targets", "real")?,
             Targets::NonNegative => row.set_item("targets", "non-negative")?,
             Targets::OneOf(values) => row.set_item("targets", PyList::new(py, values)?)?,
+            Targets::Class => row.set_item("targets", "class")?,
         }
         row.set_item("reduction", if part.facts.reduction == Reduction::Mean { "mean" } else { "sum" })?;
         table.set_item(part.name, row)?;

@@ -320,7 +320,7 @@ impl<'a> Run<'a> {
     /// Whether single rows can be stepped by in one pass, row after row.
     fn can_step_by_rows(&self) -> bool {
         let Objective { problem, penalty, .. } = self.objective;
-        problem.outputs == 1 && penalty.l1 == 0.0 && penalty.l2 == 0.0 && self.config.optimizer.plain()
+        problem.outputs == 1 && penalty.is_smooth() && penalty.l2 == 0.0 && self.config.optimizer.plain()
     }
 
     /// How many of the next rows, `left` in this epoch, can go by unmeasured and unrecorded.

@@ -36,6 +36,8 @@ const FAR: f64 = 10.0;
 pub struct Bounds {
     start: f64,
     scale: f64,
+    /// Infinite where `scale` is 0: what leaves 0 is measured by nothing.
+    limit: f64,
     /// By which share of the scale a sound full-batch run may end above its start: rounding where every step descends.
     slack: f64,
 }
@@ -43,12 +45,13 @@ pub struct Bounds {
 impl Bounds {
     /// From the objective at the start and at zero coefficients.
     pub fn new(start: f64, zero: f64, slack: f64) -> Self {
-        Bounds { start, scale: start.max(zero), slack }
+        let scale = start.max(zero);
+        Bounds { start, scale, limit: if scale == 0.0 { f64::INFINITY } else { scale }, slack }
     }
 
     /// Whether an objective is finite and of a size that a sound run can have.
     pub fn hold(&self, loss: f64) -> bool {
-        loss.is_finite() && loss <= GROWTH * self.scale
+        loss.is_finite() && loss <= GROWTH * self.limit
     }
 
     /// Differences of losses that are no more than rounding of what is squared.
@@ -63,12 +66,12 @@ impl Bounds {
 
     /// Whether a run ends at a `loss` that no noise explains.
     pub fn far_above(&self, loss: f64) -> bool {
-        loss > FAR * self.scale
+        loss > FAR * self.limit
     }
 
     /// Whether a full-batch run that ends at `loss` ends above its start.
     pub fn above_start(&self, loss: f64) -> bool {
-        loss > self.start + self.slack * self.scale
+        loss > self.start + self.slack * self.limit
     }
 }
 
@@ -171,6 +174,9 @@ mod tests {
         assert!(!Bounds::new(2.0, 1.0, 1e-3).above_start(2.001));
         assert!(bounds.far_above(21.0) && !bounds.far_above(19.0));
         assert!(!Bounds::new(f64::INFINITY, 1.0, 1e-12).hold(f64::INFINITY));
+        let nothing = Bounds::new(0.0, 0.0, 1e-12);
+        assert!(nothing.hold(3.0) && !nothing.above_start(3.0) && !nothing.far_above(3.0) && !nothing.hold(f64::NAN));
+        assert_eq!((nothing.noise(), nothing.rounding()), (0.0, 0.0));
     }
 
     #[test]

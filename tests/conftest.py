@@ -13,6 +13,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 from fastgd import _core
 
 
+#: of a loss that couples outputs, where nothing else is said
+CLASSES = 3
+
+
+def outputs_of(loss: str, outputs: int | None = None) -> int | None:
+    """The outputs of `make_problem`, None for one without an axis of its own."""
+    return outputs or (CLASSES if _core.losses()[loss]["targets"] == "class" else None)
+
+
 def make_problem(loss: str, n: int = 60, d: int = 3, outputs: int | None = None, seed: int = 0) -> tuple[Any, Any]:
     """Noisy generic data with targets that are admissible for a loss of the table."""
     rng = np.random.default_rng(seed)
@@ -24,6 +33,8 @@ def make_problem(loss: str, n: int = 60, d: int = 3, outputs: int | None = None,
         return X, y
     if targets == "non-negative":
         return X, np.abs(y)
+    if targets == "class":  # all outputs are told one number; so the first of several targets is as good as any
+        y, targets = y if outputs is None else y[:, 0], range(outputs or CLASSES)
     values = np.asarray(targets)  # uneven: balanced classes make gradients that are 0 but for rounding
     return X, values[np.digitize(y, np.quantile(y, np.linspace(0, 1, len(values) + 1)[1:-1] ** 1.4))]
 

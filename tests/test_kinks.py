@@ -10,7 +10,8 @@ import fastgd
 from conftest import make_problem
 from fastgd import _core, reference
 
-KINKED = [name for name, row in _core.losses().items() if not row["smooth"]]
+#: a perceptron is least with all coefficients 0, which is no optimum to look for
+KINKED = [name for name, row in _core.losses().items() if not row["smooth"] and name != "perceptron"]
 #: settings that are worth a look, for losses that have them
 MORE = {"quantile": [{"q": 0.05}, {"q": 0.9}], "epsilon_insensitive": [{"epsilon": 0.01}, {"epsilon": 1.0}]}
 LOSSES = [(name, parameters) for name in KINKED for parameters in [{}, *MORE.get(name, [])]]
@@ -221,3 +222,25 @@ def test_reference_and_engine_take_the_same_path(loss, options):
     assert comparison.max_difference <= 1e-9
     assert comparison.result.message == comparison.reference.message
     assert "the rate was halved" in comparison.result.message
+
+
+@pytest.mark.parametrize("loss", ["perceptron", ("hinge", {"margin": 0})])
+def test_a_perceptron_is_a_rule_to_be_run_not_a_minimum_to_be_found(loss):
+    """From all coefficients 0, whose loss is 0, it steps all the same, and what it comes to tells sides apart."""
+    y = suited("perceptron", Y)
+    found = fastgd.fit(X, y, loss=loss)
+    assert (found.status, found.loss, np.abs(found.coef).max()) == ("converged", 0, 0)
+    assert "the least it can be: hinge asks for more" in found.message
+    for options in ({"lr": 0.1, "batch_size": 1}, {"lr": 7.0}, {"batch_size": 1}, {"batch_size": 16, "lr": 1.0}):
+        result = fastgd.fit(X, y, loss=loss, epochs=30, tol=None, rng=0, **options)
+        assert result.status == "max_epochs"
+        assert np.mean(result.predict(X) * y > 0) > 0.75
+    # what is told wrong moves the line by lr y x: Rosenblatt's rule, by hand
+    w, b = np.zeros(X.shape[1]), 0.0
+    for i in np.random.default_rng(0).permutation(len(X)):
+        if y[i] * (w @ X[i] + b) <= 0:
+            w, b = w + 0.5 * y[i] * X[i], b + 0.5 * y[i]
+    np.testing.assert_allclose(fastgd.fit(X, y, loss=loss, lr=0.5, epochs=1, batch_size=1, rng=0).coef, w, rtol=1e-12)
+    # coefficients that are worse than none are led to less
+    away = fastgd.fit(X, y, loss=loss, init=(-w, 0.0), lr=0.01, epochs=500)
+    assert away.history.loss[0] > 10 * away.loss

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastgd
-from conftest import make_problem
+from conftest import make_problem, outputs_of
 from fastgd import _core
 
 SQUARED = [name for name, row in _core.losses().items() if row["squared"]]
@@ -28,6 +28,7 @@ def test_gradient_is_the_derivative_of_the_loss(loss, outputs):
     X, y = make_problem(loss, outputs=outputs)
     rng = np.random.default_rng(1)
     options = {"loss": loss, "l1": 0.3, "l2": 0.2, "sample_weight": rng.uniform(0, 2, len(X))}
+    outputs = outputs_of(loss, outputs)
     w = rng.standard_normal((3,) if outputs is None else (outputs, 3))
     b = rng.standard_normal(() if outputs is None else (outputs,))
     _, grad_w, grad_b = fastgd.loss_and_gradient(X, y, w, b, **options)

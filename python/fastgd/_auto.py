@@ -16,12 +16,15 @@ from fastgd._door import Array
 from fastgd._request import (
     Config,
     Problem,
+    check_classes,
     check_use,
     check_validation,
+    coef_of,
     facts_of,
     make_loss,
     make_start,
     make_threads,
+    with_classes,
 )
 from fastgd._standard import Frame, standard
 from fastgd._statistics import Moments, Statistics
@@ -104,6 +107,7 @@ def make_plan(
     rng: Any,
     engine: Any,
     threads: Any,
+    positive: Any,
     shared: bool = False,
 ) -> Plan:
     """Check the options, choose what is "auto", and put the problem into the coordinates that are iterated on.
@@ -150,14 +154,17 @@ def make_plan(
     elif tol is not None:
         tol = _door.non_negative(exact, "tol", auto=True)
     validation = check_validation(problem, X_val, y_val, loss)
+    problem = with_classes(problem, loss, coef_of(init))
+    check_classes(problem, validation)
     l1, l2 = _door.non_negative(l1, "l1"), _door.non_negative(l2, "l2")
+    positive = _door.flag(positive, "positive")
     patience, exact_loss = _door.integer(patience, "patience"), _door.flag(exact_loss, "exact_loss")
     tail = _tail(average, batch_size, automatic=automatic, validated=validation is not None)
     threads = make_threads(threads, problem.X.size)
     if not isinstance(init, str):
         problem.look()
     # The start comes last: it may draw, and a request that is refused draws nothing.
-    coef, intercept = make_start(init, problem, fit_intercept=fit_intercept, rng=drawn)
+    coef, intercept = make_start(init, problem, fit_intercept=fit_intercept, positive=positive, rng=drawn)
     config = Config(
         loss=loss,
         lr=np.nan if automatic else lr,
@@ -170,6 +177,7 @@ def make_plan(
         l1=l1,
         l2=l2,
         penalty_scale=None,
+        positive=positive,
         fit_intercept=fit_intercept,
         coef=coef,
         intercept=intercept,

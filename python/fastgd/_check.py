@@ -15,7 +15,7 @@ from fastgd._diagnose import SMALL, epochs_by, noise_of
 from fastgd._door import Array
 from fastgd._html import table
 from fastgd._parts import loss_and_gradient
-from fastgd._request import Problem, facts_of, make_loss, make_problem, make_threads
+from fastgd._request import Problem, facts_of, make_loss, make_problem, make_threads, with_classes
 from fastgd._standard import Frame
 from fastgd._statistics import Statistics
 
@@ -120,17 +120,16 @@ def check(result: FitResult, X: Any, y: Any, sample_weight: Any = None) -> Check
     problem = _rows_of(result, X, y, sample_weight)
     options = result.options
     loss, facts = options["loss"], facts_of(options["loss"][0])
-    make_loss(loss, problem.y)
     l1, l2, intercept = options["l1"], options["l2"], options["fit_intercept"]
-    K, d = problem.y.shape[1], problem.X.shape[1]
+    K, d = problem.outputs, problem.X.shape[1]
     weight = len(problem.X) if problem.sample_weight is None else float(problem.sample_weight.sum())
     whole = (facts["curvature"] or 1.0) * (weight if facts["reduction"] == "sum" else 1.0)
     bowl = Bowl(whole, l2, intercept, result.standardized, make_threads(None, problem.X.size))
     at = result.coef.reshape(K, d), np.reshape(np.asarray(result.intercept, np.float64), K)
     statistics = None if is_wide(problem, l2) else Statistics.of(problem, threads=bowl.threads)
-    found = modes(problem, bowl, statistics, at)
+    found = modes(problem, bowl, statistics, None if problem.classes else at)
     condition = np.nan if facts["curvature"] is None else found.condition
-    if not facts["squared"] or l1:
+    if not facts["squared"] or l1 or options.get("positive"):
         excess, of_coef, of_intercept, norm = _certified(result, problem, found, X, y, sample_weight)
         against = "certificate"
         needed, told = (0.0, "exact") if excess <= SMALL else (np.nan, "none")
@@ -161,7 +160,10 @@ def _rows_of(result: FitResult, X: Any, y: Any, sample_weight: Any) -> Problem:
     if problem.X.shape[1] != d:
         raise ValueError(f"X must have {d} features as in the fit, got {problem.X.shape[1]}")
     _door.same_columns(X, result.features)
-    if problem.single != (result.coef.ndim == 1) or (not problem.single and problem.y.shape[1] != len(result.coef)):
+    problem = with_classes(problem, make_loss(result.options["loss"], problem.y), result.coef)
+    if problem.classes and problem.classes > len(result.coef):
+        raise ValueError(f"y must be classes of the fit, 0 to {len(result.coef) - 1}, got {problem.classes - 1}")
+    if problem.single != (result.coef.ndim == 1) or (not problem.single and problem.outputs != len(result.coef)):
         shape = "(n,)" if result.coef.ndim == 1 else f"(n, {len(result.coef)})"
         given = "(n,)" if problem.single else f"(n, {problem.y.shape[1]})"
         raise ValueError(f"y must be {shape} as in the fit, got {given}")
@@ -235,7 +237,7 @@ def _certified(
     result: FitResult, problem: Problem, found: Modes, X: Any, y: Any, sample_weight: Any
 ) -> tuple[float, float, float, float]:
     """Bounds on the excess loss and the errors of coefficients and intercept; the gradient's length."""
-    options, K, d = result.options, problem.y.shape[1], problem.X.shape[1]
+    options, K, d = result.options, problem.outputs, problem.X.shape[1]
     given = {"loss": options["loss"], "l2": options["l2"], "sample_weight": sample_weight}
     value, grad, of_b = loss_and_gradient(X, y, result.coef, result.intercept, **given)
     grad, of_b = np.reshape(grad, (K, d)), np.reshape(np.asarray(of_b, np.float64), (K, 1))
@@ -244,11 +246,13 @@ def _certified(
     if options["fit_intercept"]:
         grad = grad - of_b * frame.mean
     grad = grad / frame.scale
-    if l1 := options["l1"]:
+    l1, positive = options["l1"], options.get("positive", False)
+    if l1 or positive:
         value += l1 * float(np.abs(coef).sum())
         most = l1 / frame.scale
         shrunk = np.sign(grad) * np.maximum(np.abs(grad) - most, 0.0)
-        grad = np.where(coef == 0, shrunk, grad + np.sign(coef) * most)
+        at_zero = np.minimum(grad + most, 0.0) if positive else shrunk
+        grad = np.where(coef == 0, at_zero, grad + np.sign(coef) * most)
     if options["fit_intercept"]:
         grad = np.hstack([grad, of_b])
     norm, smallest = float(np.linalg.norm(grad)), _least_curvature(result, problem, found)
@@ -256,9 +260,9 @@ def _certified(
         return (np.nan if norm > 0 else 0.0), np.nan, np.nan, norm
     above, far = norm**2 / (2 * smallest), norm / smallest
     # f* >= f - above: so the share is at most that
-    at_zero, _, _ = loss_and_gradient(X, y, np.zeros_like(result.coef), 0.0, **given)
-    least, nothing = value - above, NOTHING * at_zero
-    share = _share(above, at_zero) if value <= nothing else above / least if least > nothing else np.inf
+    of_zero, _, _ = loss_and_gradient(X, y, np.zeros_like(result.coef), 0.0, **given)
+    least, nothing = value - above, NOTHING * of_zero
+    share = _share(above, of_zero) if value <= nothing else above / least if least > nothing else np.inf
     # of v = scale w the distance is at most `far`
     in_w = far / float(frame.scale.min())
     in_b = far * float(np.sqrt(1 + ((frame.mean / frame.scale) ** 2).sum()))
@@ -312,9 +316,12 @@ def _advice(result: FitResult, problem: Problem, excess: float, needed: float, a
                 "bounds nothing; where it is short beside that at the start, the run is near the end."
             )
         return said
-    if options["l1"]:
+    if options["l1"] or options.get("positive"):
         if np.isnan(excess):
             said.append("The rows leave a direction without curvature, so the gradient bounds nothing.")
+        elif not options["l1"]:
+            said.append("Up to some thousand features an active set (scipy.optimize.nnls) is exact.")
+    if options["l1"]:
         said.append("For l1 on many features coordinate descent (scikit-learn's Lasso, skglm) is faster.")
     elif not done and n < 4 * d and min(n, d) > 64:
         said.append("With so few rows for the features LAPACK's least squares, fastgd.closed_form, is faster.")

@@ -16,7 +16,7 @@ from fastgd._auto import Plan, make_plan
 from fastgd._door import Array
 from fastgd._progress import bars
 from fastgd._refine import refine, refines
-from fastgd._request import Config, Observe, Solution, Solve, make_problem
+from fastgd._request import Config, Observe, Solution, Solve, least_at_zero, make_problem
 from fastgd.history import History
 from fastgd.result import FitResult
 
@@ -71,6 +71,7 @@ def fit(
     threads: int | None = None,
     callback: Callable[[State], bool | None] | None = None,
     progress: bool = False,
+    positive: bool = False,
 ) -> FitResult:
     r"""Fit a linear model by gradient descent: full batch, mini-batch or one row at a time.
 
@@ -87,7 +88,10 @@ def fit(
         Never written to. float32 rows are read as they are; all arithmetic is float64. Tables of pandas, polars and
         pyarrow are arrays too, here and wherever one is asked for.
     y : array-like, shape (n,) or (n, K)
-        With K columns, K models are fitted at once and their losses summed; `coef` is then (K, d).
+        With K columns, K models are fitted at once and their losses summed; `coef` is then (K, d). For "softmax" the
+        number of each row's class, 0 to K-1 (`numpy.unique(labels, return_inverse=True)` numbers labels); K is the
+        largest plus 1, or as many as `init` has coefficients for. `coef` is (K, d), and predictions (n, K) have
+        probabilities exp(raw_k) / sum_l exp(raw_l).
     loss : str or (str, dict), default "mse"
         A name of `fastgd.losses()`. "mse" is (raw - y)^2 averaged over rows, "half_mse" half of that, "sse" the sum
         over rows. A rate only means something together with one of them.
@@ -176,6 +180,9 @@ def fit(
     progress : bool, default False
         Show a bar on standard error, if that is a terminal: epochs done, of `epochs` where that is a number, epochs a
         second and the loss, several times a second. Needs tqdm: ``pip install 'fastgd[progress]'``.
+    positive : bool, default False
+        No coefficient may be negative; the intercept may. After each update those that are become 0, in one proximal
+        step with l1: max(0, w - length l1). A start drawn from ("normal", std) loses its negative ones, too.
 
     Returns
     -------
@@ -247,6 +254,7 @@ def fit(
         threads=threads,
         callback=callback,
         progress=progress,
+        positive=positive,
     )
 
 
@@ -314,6 +322,8 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     if config.validation is None:
         columns.pop("val_loss", None)
     message = _message(plan, solution, beyond=beyond and solution["n_steps"] > 0) + _returned(config, solution)
+    if least_at_zero(config.loss) and solution["n_steps"] and not np.any(coef):
+        message += "; with all coefficients 0 this loss is 0, the least it can be: hinge asks for more"
     if halvings:
         message += f"; the automatic rate was too large and was halved {halvings} time{'' if halvings == 1 else 's'}"
     elif solution["halvings"]:
@@ -381,7 +391,7 @@ def _iterated(plan: Plan) -> Config:
 
 #: what a result tells of its request
 _OPTIONS = (
-    *("loss", "epochs", "batch_size", "shuffle", "optimizer", "schedule", "l1", "l2", "fit_intercept"),
+    *("loss", "epochs", "batch_size", "shuffle", "optimizer", "schedule", "l1", "l2", "positive", "fit_intercept"),
     *("tol", "patience", "record", "exact_loss"),
 )
 

@@ -50,8 +50,8 @@ def _even(plan: Plan) -> tuple[Array, Array]:
 
 
 def minimum_of(plan: Plan, ends: Array) -> float | None:
-    """The minimum of the objective, no higher than where a run ended; None with l1."""
-    if plan.work_config.l1:
+    """The minimum of the objective, no higher than where a run ended; None with l1 or `positive`."""
+    if plan.work_config.l1 or plan.work_config.positive:
         return None
     X, y = _even(plan)
     try:

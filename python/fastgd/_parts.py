@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastgd import _core, _door
 from fastgd._door import Array
-from fastgd._request import make_loss, make_problem, make_threads
+from fastgd._request import make_loss, make_problem, make_threads, with_classes
 
 
 def losses() -> dict[str, dict[str, float]]:
@@ -116,7 +116,7 @@ def loss_and_gradient(
     X : array-like, shape (n, d), or (n,) for one feature
     y : array-like, shape (n,) or (n, K)
     coef : array-like, shape (d,) or (K, d)
-        For one feature and (n,) targets a number will do.
+        For one feature and (n,) targets a number will do. For "softmax" (K, d), whatever classes y has.
     intercept : float, or array-like of shape (K,)
     loss, l1, l2, sample_weight
         As in `fastgd.fit`.
@@ -140,7 +140,9 @@ def loss_and_gradient(
     (30.0, array([-30.]), -10.0)
     """
     problem = make_problem(X, y, sample_weight)
-    outputs, d = problem.y.shape[1], problem.X.shape[1]
+    named = make_loss(loss, problem.y)
+    problem = with_classes(problem, named, coef)
+    outputs, d = problem.outputs, problem.X.shape[1]
     if problem.single and d == 1 and _door.real_array(coef, "coef").ndim == 0:
         coef = [coef]
     w = _door.vector(coef, (d,) if problem.single else (outputs, d), "coef").reshape(outputs, d)
@@ -148,7 +150,7 @@ def loss_and_gradient(
     b = _door.vector(intercept, () if scalar else (outputs,), "intercept")
     l1 = _door.non_negative(l1, "l1")
     request = SimpleNamespace(
-        loss=make_loss(loss, problem.y),
+        loss=named,
         l1=l1,
         l2=_door.non_negative(l2, "l2"),
         coef=np.ascontiguousarray(w),

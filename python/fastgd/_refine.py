@@ -19,7 +19,7 @@ def refines(plan: Plan, first: Solution) -> bool:
     return (
         plan.automatic_lr
         and config.certificate > 0
-        and not (config.l1 or config.l2 or config.validation)
+        and not (config.l1 or config.l2 or config.positive or config.validation)
         and config.optimizer[0] not in BY_RATE
         and config.schedule[0] == "constant"
         and first["status"] == "converged"

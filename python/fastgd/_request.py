@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 import numpy as np
@@ -21,7 +21,10 @@ from fastgd.result import FitResult
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Rows (n, d) in C or Fortran order, targets (n, K), weights (n,) or None: aligned, finite."""
+    """Rows (n, d) in C or Fortran order, targets (n, K), weights (n,) or None: aligned, finite.
+
+    Of a loss that couples outputs the targets are (n, 1): the numbers of `classes`.
+    """
 
     X: Rows
     y: Array
@@ -34,11 +37,18 @@ class Problem:
     names: tuple[str, ...] | None = None
     #: X as it was given, if nobody has looked yet whether it is finite
     unseen: Any = None
+    #: K, if the loss couples outputs
+    classes: int | None = None
 
     def look(self) -> None:
         """Refuse what is not finite, if nobody has yet."""
         if self.unseen is not None:
             _door.finite(self.X, "X", self.unseen)
+
+    @property
+    def outputs(self) -> int:
+        """K"""
+        return self.classes or self.y.shape[1]
 
     def rows(self, part: slice = slice(None)) -> Rows:
         """Rows in the coordinates that they are seen in."""
@@ -62,6 +72,8 @@ class Config:
     l2: float
     #: (d,): coordinate j stands for w_j / penalty_scale_j, and the penalty is that of w; None is all ones
     penalty_scale: Array | None
+    #: no coefficient may be negative
+    positive: bool
     fit_intercept: bool
     coef: Array
     intercept: Array
@@ -119,6 +131,11 @@ def facts_of(loss: str) -> dict[str, Any]:
     return _core.losses()[loss]
 
 
+def least_at_zero(loss: tuple[str, dict[str, float]]) -> bool:
+    """Whether a loss of sides asks for no margin, so that nothing is below all coefficients 0."""
+    return loss[0] == "perceptron" or loss[1].get("margin") == 0
+
+
 @functools.cache
 def _use_of(optimizer: str) -> str:
     return str(_core.optimizers()[optimizer]["use"])
@@ -145,16 +162,40 @@ def make_problem(X: Any, y: Any, sample_weight: Any = None, *, later: bool = Fal
     )
 
 
+#: classes at most: numbers beyond are labels, and each would have coefficients
+_CLASSES = 1 << 20
+
+
 def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:
     """The loss with all its parameters, once `y` is admissible for it."""
     called, parameters = _core.choose("loss", *_door.choice(loss, "loss"))
     targets = facts_of(called)["targets"]
-    if targets != "real":
+    if targets == "real":
+        return called, parameters
+    accepted = targets
+    if targets == "class":
+        if y.shape[1] != 1:
+            raise ValueError(f"{name} must be (n,), a class a row, for loss '{called}', got {y.shape[1]} columns")
+        good = (y >= 0) & (y == np.floor(y)) & (y < _CLASSES)
+        accepted = f"numbers of classes, 0, 1, 2, ... below {_CLASSES},"
+    else:
         good = y >= 0 if targets == "non-negative" else np.isin(y, targets)
-        if not good.all():
-            row = int(np.argmin(good.all(axis=1)))
-            raise ValueError(f"{name} must be {targets} for loss '{called}', got {y[row].tolist()} in row {row}")
+    if not good.all():
+        row = int(np.argmin(good.all(axis=1)))
+        raise ValueError(f"{name} must be {accepted} for loss '{called}', got {y[row].tolist()} in row {row}")
     return called, parameters
+
+
+def with_classes(problem: Problem, loss: tuple[str, dict[str, float]], coef: Any = None) -> Problem:
+    """The problem as its loss sees it: if that couples outputs, with one for each class.
+
+    These are as many as the largest number in y asks for, and no fewer than (K, d) coefficients are for.
+    """
+    if facts_of(loss[0])["targets"] != "class":
+        return problem
+    shape = () if coef is None else _door.real_array(coef, "coef").shape
+    rows = shape[0] if len(shape) == 2 else 0
+    return replace(problem, single=False, classes=max(int(problem.y.max()) + 1, rows))
 
 
 def check_validation(problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, dict[str, float]]) -> Problem | None:
@@ -174,6 +215,13 @@ def check_validation(problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, 
     validation = Problem(rows, targets.reshape(len(rows), -1), None, problem.single)
     make_loss(loss, validation.y, name="y_val")
     return validation
+
+
+def check_classes(problem: Problem, validation: Problem | None) -> None:
+    """Refuse validation rows of a class that there are no coefficients for."""
+    if problem.classes and validation is not None and (beyond := validation.y >= problem.classes).any():
+        row, most = int(np.argmax(beyond)), problem.classes - 1
+        raise ValueError(f"y_val must be classes of y, 0 to {most}, got {validation.y[row].tolist()} in row {row}")
 
 
 def check_use(optimizer: str, loss: str, batch_size: int | None, n: int) -> float | None:
@@ -214,11 +262,19 @@ def make_threads(threads: Any, numbers: int) -> int:
     return min(there, limit) if limit else there
 
 
+def coef_of(init: Any) -> Any:
+    """The coefficients that a start has, if it has any."""
+    if isinstance(init, FitResult):
+        return init.coef
+    given = isinstance(init, (tuple, list)) and len(init) == 2 and not isinstance(init[0], str)
+    return init[0] if given else None
+
+
 def make_start(
-    init: Any, problem: Problem, *, fit_intercept: bool, rng: np.random.Generator | None
+    init: Any, problem: Problem, *, fit_intercept: bool, positive: bool, rng: np.random.Generator | None
 ) -> tuple[Array, Array]:
     """The first coefficients (K, d) and intercepts (K,)."""
-    outputs, d = problem.y.shape[1], problem.X.shape[1]
+    outputs, d = problem.outputs, problem.X.shape[1]
     of_coef, of_intercept = ((d,), ()) if problem.single else ((outputs, d), (outputs,))
     accepted = '"zeros", ("normal", std), (coef, intercept) or a FitResult'
     if isinstance(init, FitResult):
@@ -232,9 +288,12 @@ def make_start(
             raise ValueError(f"init must be {accepted}, got {init!r}")
         std = _door.non_negative(init[1], "std of init")
         assert rng is not None
-        return rng.normal(0.0, std, of_coef).reshape(outputs, d), np.zeros(outputs)
+        drawn = rng.normal(0.0, std, of_coef).reshape(outputs, d)
+        return np.maximum(drawn, 0.0) if positive else drawn, np.zeros(outputs)
     coef = _door.vector(init[0], of_coef, "coef of init")
     intercept = _door.vector(init[1], of_intercept, "intercept of init")
     if not fit_intercept and intercept.any():
         raise ValueError(f"intercept of init must be 0 with fit_intercept=False, got {init[1]!r}")
+    if positive and (coef < 0).any():
+        raise ValueError(f"coef of init must be >= 0 with positive=True, got {coef.min():g}")
     return coef.reshape(outputs, d).copy(), intercept.reshape(outputs).copy()

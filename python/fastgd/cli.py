@@ -189,6 +189,7 @@ _FLAGS: dict[str, dict[str, Any]] = {
     "schedule": {"type": _part, "metavar": "NAME[:KEY=NUMBER,...]", "help": "see fastgd info"},
     "l1": {"type": float, "metavar": "PENALTY", "help": "times the sum of |coefficient|"},
     "l2": {"type": float, "metavar": "PENALTY", "help": "half of it times the sum of coefficient^2"},
+    "positive": {"action": argparse.BooleanOptionalAction, "help": "no coefficient may be negative"},
     "fit_intercept": {"action": argparse.BooleanOptionalAction, "help": "whether the line need not go through 0"},
     "init": {"type": _start, "metavar": "{zeros,normal:STD}", "help": "coefficients at the start"},
     "standardize": {"type": _words(true=True, false=False, auto="auto"), "metavar": "{true,false,auto}",
@@ -475,7 +476,7 @@ def _end(table: Table, result: FitResult) -> int:
 def _closed_form(table: Table, result: FitResult) -> FitResult | None:
     """The exact minimum, where there is a formula for it."""
     options = {name: result.options[name] for name in ("loss", "l2", "fit_intercept")}
-    if not _core.losses()[options["loss"][0]]["squared"] or result.options["l1"]:
+    if not _core.losses()[options["loss"][0]]["squared"] or result.options["l1"] or result.options["positive"]:
         return None
     try:
         with np.errstate(all="ignore"):

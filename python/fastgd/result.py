@@ -106,7 +106,8 @@ class FitResult:
 
         The objective is the fit's own: its loss, penalties, intercept and coordinates. Squared losses are held against
         the exact minimum, which costs about what `fastgd.closed_form` does; where more than 512 rows have more than 512
-        features an estimate is made instead, and for l1 and other losses the gradient gives bounds.
+        features an estimate is made instead, and for l1, `positive` and other losses the gradient
+        gives bounds.
 
         Parameters
         ----------
@@ -210,6 +211,7 @@ def manner_of(
         "" if schedule == "constant" else f"schedule {_called(schedule, of_schedule, _core.schedules())}",
         "full batch" if size is None else "single rows" if size == 1 else f"batches of {size} rows",
         "standardised" if standardized else "",
+        "no negative coefficients" if options.get("positive") else "",
         "mean of the later half" if options.get("average") == "tail" else "",
     ]
     return ", ".join(word for word in words if word)

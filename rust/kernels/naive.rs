@@ -114,6 +114,22 @@ pub fn pointwise(
     sum
 }
 
+pub fn softmax(raw: &mut [f64], y: &[f64], s: &[f64], outputs: usize) -> f64 {
+    let mut sum = 0.0;
+    for (i, (raw, y)) in raw.chunks_exact_mut(outputs).zip(y).enumerate() {
+        let (top, at) = (raw.iter().copied().fold(f64::NEG_INFINITY, f64::max), *y as usize);
+        let short = top - raw[at];
+        raw.iter_mut().for_each(|raw| *raw = (*raw - top).exp());
+        let of_y = std::mem::take(&mut raw[at]);
+        let others: f64 = raw.iter().sum();
+        let s = s.get(i).copied().unwrap_or(1.0);
+        raw.iter_mut().for_each(|e| *e *= s / (others + of_y));
+        raw[at] = -others * (s / (others + of_y));
+        sum += s * (short + (others + (of_y - 1.0)).ln_1p());
+    }
+    sum
+}
+
 pub fn products(rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
     for (i, x) in rows.chunks_exact(d).enumerate() {
         for j in 0..d {

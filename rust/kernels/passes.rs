@@ -7,6 +7,8 @@ use super::{Element, Lines, Work};
 
 /// Rows that go through memory together, so that w is loaded once for all of them.
 const TOGETHER: usize = 4;
+/// Outputs whose sums stay in registers together, where there are many registers.
+const OUTPUTS: usize = 4;
 /// Lanes of columns whose sums stay in registers while the rows of a block go by.
 const PANEL: usize = 4;
 
@@ -40,52 +42,86 @@ impl Work for Forward<'_> {
                 _ => {}
             }
         }
-        let (walk, outputs) = (Walk::new(lines, d), w.len() / d);
+        let walk = Walk::new(lines, d);
         let whole = walk.count / TOGETHER * TOGETHER;
         for i in (0..whole).step_by(TOGETHER) {
             walk.ask::<TOGETHER>(i);
-            let rows: [&[f64]; TOGETHER] = std::array::from_fn(|r| walk.row(i + r));
-            for (k, w) in w.chunks_exact(d).enumerate() {
-                let b = b.get(k).copied().unwrap_or(0.0);
-                for (r, sum) in dots::<V, TOGETHER>(rows, w).into_iter().enumerate() {
-                    raw[(i + r) * outputs + k] = sum + b;
-                }
-            }
+            all::<V, TOGETHER>(std::array::from_fn(|r| walk.row(i + r)), w, b, &mut raw[i * w.len() / d..]);
         }
         for i in whole..walk.count {
             walk.ask::<1>(i);
-            for (k, w) in w.chunks_exact(d).enumerate() {
-                let [sum] = dots::<V, 1>([walk.row(i)], w);
-                raw[i * outputs + k] = sum + b.get(k).copied().unwrap_or(0.0);
-            }
+            all::<V, 1>([walk.row(i)], w, b, &mut raw[i * w.len() / d..]);
         }
     }
 }
 
-/// x . w of M rows.
+/// All outputs of M rows, as many of them together as there are registers.
 #[inline(always)]
-fn dots<V: Lanes, const M: usize>(rows: [&[f64]; M], w: &[f64]) -> [f64; M] {
-    let rows: [&[f64]; M] = rows.map(|x| &x[..w.len()]);
-    let mut sums = [V::zero(); M];
-    let (whole, rest) = w.as_chunks::<LANES>();
-    let split = rows.map(|x| x.as_chunks::<LANES>());
-    for (c, w) in whole.iter().enumerate() {
-        let w = V::load(w);
-        for r in 0..M {
-            sums[r] = sums[r].add_product(V::load(&split[r].0[c]), w);
+fn all<V: Lanes, const M: usize>(rows: [&[f64]; M], w: &[f64], b: &[f64], raw: &mut [f64]) {
+    let (d, mut k) = (rows[0].len(), 0);
+    let (rows, outputs) = (rows.map(|x| &x[..d]), w.len() / d);
+    if V::MANY {
+        while k + OUTPUTS <= outputs {
+            dots::<V, M, OUTPUTS>(rows, w, b, k, raw);
+            k += OUTPUTS;
         }
     }
-    if !rest.is_empty() {
-        let w = V::load_part(rest);
+    if k + 2 <= outputs {
+        dots::<V, M, 2>(rows, w, b, k, raw);
+        k += 2;
+    }
+    while k < outputs {
+        dots::<V, M, 1>(rows, w, b, k, raw);
+        k += 1;
+    }
+}
+
+/// x . w + b of M rows and of outputs k to k + O; each sum is the same whatever M and O are.
+#[inline(always)]
+fn dots<V: Lanes, const M: usize, const O: usize>(
+    rows: [&[f64]; M],
+    w: &[f64],
+    b: &[f64],
+    k: usize,
+    raw: &mut [f64],
+) {
+    let (d, outputs) = (rows[0].len(), w.len() / rows[0].len());
+    let rows = rows.map(|x| x[..d].as_chunks::<LANES>());
+    let mut of_outputs: [(&[[f64; LANES]], &[f64]); O] = [(&[], &[]); O];
+    for (o, of_output) in of_outputs.iter_mut().enumerate() {
+        *of_output = w[(k + o) * d..][..d].as_chunks::<LANES>();
+    }
+    let mut sums = [[V::zero(); M]; O];
+    for c in 0..d / LANES {
+        let mut x = [V::zero(); M];
         for r in 0..M {
-            sums[r] = sums[r].add_product(V::load_part(split[r].1), w);
+            x[r] = V::load(&rows[r].0[c]);
+        }
+        for o in 0..O {
+            let w = V::load(&of_outputs[o].0[c]);
+            for r in 0..M {
+                sums[o][r] = sums[o][r].add_product(x[r], w);
+            }
         }
     }
-    let mut totals = [0.0; M];
-    for (total, sum) in totals.iter_mut().zip(sums) {
-        *total = sum.total();
+    if !d.is_multiple_of(LANES) {
+        for o in 0..O {
+            let w = V::load_part(of_outputs[o].1);
+            for r in 0..M {
+                sums[o][r] = sums[o][r].add_product(V::load_part(rows[r].1), w);
+            }
+        }
     }
-    totals
+    for (o, sums) in sums.into_iter().enumerate() {
+        let b = b.get(k + o).copied().unwrap_or(0.0);
+        let totals = match M {
+            TOGETHER => V::totals([sums[0], sums[1 % M], sums[2 % M], sums[3 % M]]),
+            _ => [V::total(sums[0]); TOGETHER],
+        };
+        for r in 0..M {
+            raw[r * outputs + k + o] = totals[r] + b;
+        }
+    }
 }
 
 /// x . w + b of rows of D features, one number after the other: the rows are many and wait for nothing.
@@ -151,28 +187,43 @@ impl Work for Backward<'_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         let Backward { lines, d, slope, grad } = self;
-        let (walk, outputs) = (Walk::new(lines, d), grad.len() / d);
-        for (k, grad) in grad.chunks_exact_mut(d).enumerate() {
-            let slopes = Slopes { slope, outputs, k };
-            let mut from = 0;
-            while from + PANEL * LANES <= d {
-                panel::<V, PANEL>(walk, &slopes, grad, from);
-                from += PANEL * LANES;
+        let (walk, outputs, mut k) = (Walk::new(lines, d), grad.len() / d, 0);
+        if V::MANY {
+            while k + OUTPUTS <= outputs {
+                columns::<V, OUTPUTS>(walk, slope, k, grad, d);
+                k += OUTPUTS;
             }
-            match (d - from) / LANES {
-                0 => {}
-                1 => panel::<V, 1>(walk, &slopes, grad, from),
-                2 => panel::<V, 2>(walk, &slopes, grad, from),
-                _ => panel::<V, 3>(walk, &slopes, grad, from),
-            }
-            if d % LANES > 0 {
-                rest::<V>(walk, &slopes, grad, d / LANES * LANES);
-            }
+        }
+        if k + 2 <= outputs {
+            columns::<V, 2>(walk, slope, k, grad, d);
+            k += 2;
+        }
+        while k < outputs {
+            columns::<V, 1>(walk, slope, k, grad, d);
+            k += 1;
         }
     }
 }
 
-/// The slopes of output k.
+/// grad_k += sum_i slope_ik x_i of outputs k to k + O.
+#[inline(always)]
+fn columns<V: Lanes, const O: usize>(walk: Walk, slope: &[f64], k: usize, grad: &mut [f64], d: usize) {
+    let slopes = Slopes { slope, outputs: grad.len() / d, k };
+    let (grad, mut from) = (&mut grad[k * d..][..O * d], 0);
+    while from + PANEL * LANES <= d {
+        panel::<V, O, PANEL>(walk, &slopes, grad, from);
+        from += PANEL * LANES;
+    }
+    while from + LANES <= d {
+        panel::<V, O, 1>(walk, &slopes, grad, from);
+        from += LANES;
+    }
+    if from < d {
+        rest::<V, O>(walk, &slopes, grad, from);
+    }
+}
+
+/// The slopes of outputs from k on.
 struct Slopes<'a> {
     slope: &'a [f64],
     outputs: usize,
@@ -180,57 +231,90 @@ struct Slopes<'a> {
 }
 
 impl Slopes<'_> {
+    /// Of row i.
     #[inline(always)]
-    fn of(&self, i: usize) -> f64 {
-        self.slope[i * self.outputs + self.k]
+    fn of<const O: usize>(&self, i: usize) -> &[f64; O] {
+        match self.slope[i * self.outputs + self.k..].first_chunk() {
+            Some(slopes) => slopes,
+            None => &[0.0; O], // there are always so many
+        }
     }
 }
 
-/// grad += sum of slope times x, for C lanes of columns from `from` on. Two chains, as an addition takes longer than the
-/// next row needs.
+/// Sums that are enough for an addition to be over when the next row needs it.
+const CHAINS: usize = 4;
+
+/// grad += sum of slope times x, for O outputs and C lanes of columns from `from` on. Where these are few, even rows and odd
+/// ones have sums of their own.
 #[inline(always)]
-fn panel<V: Lanes, const C: usize>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
-    let mut sums = [[V::zero(); C]; 2];
+fn panel<V: Lanes, const O: usize, const C: usize>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
+    let d = grad.len() / O;
+    let mut sums = [[[V::zero(); C]; O]; 2];
+    let odd = usize::from(O * C < CHAINS);
     let whole = walk.count / 2 * 2;
     for i in (0..whole).step_by(2) {
         sums[0] = with_row(sums[0], slopes.of(i), &walk.row(i)[from..]);
-        sums[1] = with_row(sums[1], slopes.of(i + 1), &walk.row(i + 1)[from..]);
+        sums[odd] = with_row(sums[odd], slopes.of(i + 1), &walk.row(i + 1)[from..]);
     }
     for i in whole..walk.count {
         sums[0] = with_row(sums[0], slopes.of(i), &walk.row(i)[from..]);
     }
-    let (grad, _) = grad[from..][..C * LANES].as_chunks_mut::<LANES>();
-    for c in 0..C {
-        V::load(&grad[c]).add(sums[0][c].add(sums[1][c])).store(&mut grad[c]);
+    for o in 0..O {
+        let (grad, _) = grad[o * d + from..][..C * LANES].as_chunks_mut::<LANES>();
+        for c in 0..C {
+            V::load(&grad[c]).add(sums[0][o][c].add(sums[1][o][c])).store(&mut grad[c]);
+        }
     }
 }
 
 #[inline(always)]
-fn with_row<V: Lanes, const C: usize>(mut sums: [V; C], slope: f64, x: &[f64]) -> [V; C] {
-    let (slope, (x, _)) = (V::splat(slope), x[..C * LANES].as_chunks::<LANES>());
+fn with_row<V: Lanes, const O: usize, const C: usize>(
+    mut sums: [[V; C]; O],
+    slopes: &[f64; O],
+    x: &[f64],
+) -> [[V; C]; O] {
+    let (x, mut lanes) = (x[..C * LANES].as_chunks::<LANES>().0, [V::zero(); C]);
     for c in 0..C {
-        sums[c] = sums[c].add_product(slope, V::load(&x[c]));
+        lanes[c] = V::load(&x[c]);
+    }
+    for o in 0..O {
+        let slope = V::splat(slopes[o]);
+        for c in 0..C {
+            sums[o][c] = sums[o][c].add_product(slope, lanes[c]);
+        }
     }
     sums
 }
 
 /// The same for the last columns, fewer than eight.
 #[inline(always)]
-fn rest<V: Lanes>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
-    let mut sums = [V::zero(); 2];
-    for i in (0..walk.count / 2 * 2).step_by(2) {
-        sums[0] = sums[0].add_product(V::splat(slopes.of(i)), V::load_part(&walk.row(i)[from..]));
-        sums[1] = sums[1].add_product(V::splat(slopes.of(i + 1)), V::load_part(&walk.row(i + 1)[from..]));
+fn rest<V: Lanes, const O: usize>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
+    let d = grad.len() / O;
+    let mut sums = [[V::zero(); O]; 2];
+    let whole = walk.count / 2 * 2;
+    for i in (0..whole).step_by(2) {
+        sums[0] = with_part(sums[0], slopes.of(i), &walk.row(i)[from..]);
+        sums[1] = with_part(sums[1], slopes.of(i + 1), &walk.row(i + 1)[from..]);
     }
-    if walk.count % 2 == 1 {
-        let i = walk.count - 1;
-        sums[0] = sums[0].add_product(V::splat(slopes.of(i)), V::load_part(&walk.row(i)[from..]));
+    for i in whole..walk.count {
+        sums[0] = with_part(sums[0], slopes.of(i), &walk.row(i)[from..]);
     }
-    let mut sum = [0.0; LANES];
-    sums[0].add(sums[1]).store(&mut sum);
-    for (grad, sum) in grad[from..].iter_mut().zip(sum) {
-        *grad += sum;
+    for o in 0..O {
+        let mut sum = [0.0; LANES];
+        sums[0][o].add(sums[1][o]).store(&mut sum);
+        for (grad, sum) in grad[o * d + from..][..d - from].iter_mut().zip(sum) {
+            *grad += sum;
+        }
     }
+}
+
+#[inline(always)]
+fn with_part<V: Lanes, const O: usize>(mut sums: [V; O], slopes: &[f64; O], x: &[f64]) -> [V; O] {
+    let x = V::load_part(x);
+    for o in 0..O {
+        sums[o] = sums[o].add_product(V::splat(slopes[o]), x);
+    }
+    sums
 }
 
 pub(super) struct Pointwise<'a, F, G> {

@@ -1,7 +1,7 @@
 """Loss: how far raw predictions are from their targets, and the derivative that says where to go.
 
 A twin is a class with the registered name, its parameters as fields with the registered defaults, and the formulas
-`value` and `gradient`, elementwise over arrays.
+`value` and `gradient`, elementwise over arrays; of a loss that couples the outputs of a row, over rows.
 """
 
 from __future__ import annotations
@@ -178,6 +178,20 @@ class hinge:
 
 @register
 @dataclass(frozen=True)
+class perceptron:
+    """max(0, -y raw), averaged over rows; y in {-1, 1}"""
+
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        return np.maximum(-y * raw, 0)
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        return -y * (y * raw <= 0)
+
+
+@register
+@dataclass(frozen=True)
 class squared_hinge:
     """max(0, 1 - y raw)^2, averaged over rows; y in {-1, 1}"""
 
@@ -219,3 +233,27 @@ class poisson:
 
     def gradient(self, raw: Array, y: Array) -> Array:
         return np.exp(raw) - y
+
+
+@register
+@dataclass(frozen=True)
+class softmax:
+    """log(sum_k exp(raw_k)) - raw_y, averaged over rows; raw (m, K) and y (m, 1) in {0, ..., K-1}"""
+
+    reduction = "mean"
+
+    def value(self, raw: Array, y: Array) -> Array:
+        top, e, is_y = self._parts(raw, y)
+        others, of_y = (e * ~is_y).sum(axis=1, keepdims=True), (e * is_y).sum(axis=1, keepdims=True)
+        return np.log1p(others + (of_y - 1)) + top - raw[is_y][:, None]  # nothing cancels where raw agrees with y
+
+    def gradient(self, raw: Array, y: Array) -> Array:
+        _, e, is_y = self._parts(raw, y)
+        others = (e * ~is_y).sum(axis=1, keepdims=True)
+        slope: Array = np.where(is_y, -others, e) / e.sum(axis=1, keepdims=True)
+        return slope
+
+    def _parts(self, raw: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """The largest of each row, exp of all less that, and where y is."""
+        top: Array = raw.max(axis=1, keepdims=True)
+        return top, np.exp(raw - top), np.arange(raw.shape[1]) == y

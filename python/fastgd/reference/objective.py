@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Objective:
-    """Rows X (n, d), targets y (n, K), weights (n,) and their mean, a loss and a penalty.
+    """Rows X (n, d), targets y (n, K), or (n, 1) of all outputs; weights (n,) and their mean, a loss and a penalty.
 
     Parameters `theta` are (K, d + 1): each output's coefficients, then its intercept, which is 0 and stays 0 where the
     model has none.
@@ -61,15 +61,17 @@ class Objective:
         return self.of_batch(slice(None), theta)[0] + self.penalty.value(theta[:, :-1])
 
     def gradient_norm(self, theta: Array, gradient: Array, rate: float) -> float:
-        """Length of the gradient; with l1 of (w - prox(w - rate gradient)) / rate, zero exactly at the minimum.
+        """Length of the gradient; with l1 or `positive` of (w - prox(w - rate gradient)) / rate, 0 just at the minimum.
 
         The mapping is worked out without its subtraction, which would lose small steps to rounding.
         """
-        if self.penalty.l1:
+        if self.penalty.l1 or self.penalty.positive:
             l1, w, g = self.penalty.l1 * self.penalty.scale, theta[:, :-1], gradient[:, :-1]
             moved = w - rate * g
-            still = w / rate if rate > 0 else self.penalty.prox(g, 1.0)
-            g = np.where(np.abs(moved) > rate * l1, g + l1 * np.sign(moved), still)
+            still = w / rate if rate > 0 else -self.penalty.prox(-g, 1.0)
+            side = moved if self.penalty.positive else np.abs(moved)
+            free = np.asarray(self.penalty.scale) == 0
+            g = np.where(free, g, np.where(side > rate * l1, g + l1 * np.sign(moved), still))
             gradient = np.column_stack([g, gradient[:, -1]])
         return norm(gradient)
 

@@ -43,7 +43,9 @@ class Run:
             weight,
             float(weight.mean()),
             losses[config.loss[0]](**config.loss[1]),
-            Penalty(config.l1, config.l2, 1.0 if config.penalty_scale is None else config.penalty_scale),
+            Penalty(
+                config.l1, config.l2, 1.0 if config.penalty_scale is None else config.penalty_scale, config.positive
+            ),
             config.fit_intercept,
         )
         self.optimizer = optimizers[config.optimizer[0]](**config.optimizer[1])

@@ -15,16 +15,24 @@ LITTLE = 10.0
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the objective must stay below, from its values at the start and at zero coefficients."""
+    """What the objective must stay below, from its values at the start and at zero coefficients.
+
+    Where both are 0, as of a perceptron, they measure nothing, and only what is not finite is out of bounds.
+    """
 
     start: float
     zero: float
     #: by which share of the larger a sound full-batch run may end above its start: rounding where every step descends
     slack: float
 
+    @property
+    def limit(self) -> float:
+        """What a loss is measured by."""
+        return max(self.start, self.zero) or math.inf
+
     def hold(self, loss: float) -> bool:
         """Whether an objective is finite and of a size that a sound run can have."""
-        return math.isfinite(loss) and loss <= GROWTH * max(self.start, self.zero)
+        return math.isfinite(loss) and loss <= GROWTH * self.limit
 
     def noise(self) -> float:
         """Differences of losses that are no more than rounding of what is squared."""
@@ -36,11 +44,11 @@ class Bounds:
 
     def far_above(self, loss: float) -> bool:
         """Whether a run ends at a loss that no noise explains."""
-        return loss > FAR * max(self.start, self.zero)
+        return loss > FAR * self.limit
 
     def above_start(self, loss: float) -> bool:
         """Whether a full-batch run that ends at `loss` ends above its start."""
-        return loss > self.start + self.slack * max(self.start, self.zero)
+        return loss > self.start + self.slack * self.limit
 
 
 @dataclass
