@@ -12,7 +12,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 from fastgd import _core
 
-
 #: of a loss that couples outputs, where nothing else is said
 CLASSES = 3
 

@@ -210,7 +210,9 @@ def test_smooth_losses_reach_their_minimum(loss):
     assert (found.status, found.engine) == ("converged", "rows")
     assert found.loss <= best.loss * (1 + 1e-6)
     _, grad, grad_b = fastgd.loss_and_gradient(X, y, best.coef, best.intercept, loss=loss)
-    centred = grad - np.multiply.outer(grad_b, X.mean(axis=0))  # else a mean of 5000 makes much of the intercept's last digits
+    centred = grad - np.multiply.outer(
+        grad_b, X.mean(axis=0)
+    )  # else a mean of 5000 makes much of the intercept's last digits
     assert np.abs(centred * X.std(axis=0)).max() < 1e-6
     assert np.abs(grad_b).max() < 1e-6
 

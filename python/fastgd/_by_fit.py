@@ -30,7 +30,7 @@ def by_fit(
     seed: int,
     seen: float | None,
 ) -> FitResult:
-    """Fit one output with an estimator's parameters.
+    """Fit one output, or those of softmax, with an estimator's parameters.
 
     `seen` is None for a whole fit, and for one epoch of `partial_fit` the rows seen before: its rate is that of its
     first update throughout, and rules that remember begin anew.
@@ -39,6 +39,8 @@ def by_fit(
     alpha = alpha if estimator.penalty else 0.0
     lr, schedule = rate(estimator, loss, 0.0 if seen is None else seen)
     whole = seen is None
+    if estimator.loss == "perceptron":
+        _refuse_perceptron(estimator, len(X), validated=validation is not None)
     X_val, y_val = validation or (None, None)
     automatic = estimator.learning_rate == "auto"
     average: bool | str = "tail" if estimator.average else "auto" if automatic and whole else False
@@ -66,17 +68,28 @@ def by_fit(
         rng=seed,
         engine="auto" if automatic else "rows",
         callback=_tell if estimator.verbose else None,
+        positive=bool(estimator.positive),
+    )
+
+
+def _refuse_perceptron(estimator: Any, n: int, *, validated: bool) -> None:
+    """Refuse what would look for the minimum of its loss, which is at all coefficients 0."""
+    if validated:
+        asked = "validation rows" if not estimator.early_stopping else "early_stopping=True"
+        asked += f" and {estimator._what_asks()}"
+    elif estimator.learning_rate == "auto" and (estimator.batch_size is None or estimator.batch_size >= n):
+        asked = "learning_rate='auto' full batch"
+    else:
+        return
+    raise ValueError(
+        f"loss must be another than 'perceptron' with {asked}: it is least with all coefficients 0, and these would be "
+        "returned; 'hinge' is alike, and has a minimum that is worth it"
     )
 
 
 def rate(estimator: Any, loss: tuple[str, dict[str, float]], seen: float) -> tuple[Any, Any]:
     """The rate after so many rows, and the schedule that goes on from there if `seen` is 0."""
     kind, eta0, power, size = estimator.learning_rate, estimator.eta0, estimator.power_t, estimator.batch_size
-    if estimator.loss == "perceptron":
-        raise ValueError(
-            f"loss must be another than 'perceptron' with {estimator._what_asks()}: it is smallest with all "
-            "coefficients 0, where this engine would stay; 'hinge' is alike, and has a minimum that is worth it"
-        )
     if kind not in _RATES:
         raise ValueError(
             f"learning_rate must be one of {', '.join(map(repr, _RATES))} with {estimator._what_asks()}, got {kind!r}, "
@@ -92,7 +105,8 @@ def rate(estimator: Any, loss: tuple[str, dict[str, float]], seen: float) -> tup
             raise ValueError(f"power_t must be >= 0 with {estimator._what_asks()}, got {power!r}")
         return float(eta0) / update**power, ("invscaling", {"power": float(power)})
     typical = 1 / math.sqrt(math.sqrt(estimator.alpha))
-    _, slope, _ = loss_and_gradient([[1.0]], [1.0], [-typical], loss=loss)
+    of_two = ("log_loss", {}) if loss[0] == "softmax" else loss  # what softmax is of two classes
+    _, slope, _ = loss_and_gradient([[1.0]], [1.0], [-typical], loss=of_two)
     first = typical / max(1.0, float(np.asarray(slope)[0]))
     decay = first * estimator.alpha  # a row
     return first / (1 + decay * seen), ("inverse_time", {"decay": decay * (size or 1)})

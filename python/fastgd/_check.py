@@ -119,7 +119,7 @@ def check(result: FitResult, X: Any, y: Any, sample_weight: Any = None) -> Check
     """`FitResult.check`."""
     problem = _rows_of(result, X, y, sample_weight)
     options = result.options
-    loss, facts = options["loss"], facts_of(options["loss"][0])
+    facts = facts_of(options["loss"][0])
     l1, l2, intercept = options["l1"], options["l2"], options["fit_intercept"]
     K, d = problem.outputs, problem.X.shape[1]
     weight = len(problem.X) if problem.sample_weight is None else float(problem.sample_weight.sum())

@@ -34,7 +34,7 @@ from fastgd.insight import blame
 #: what random states draw seeds below
 SEEDS = 2**31 - 1
 #: losses of scikit-learn's names, where fastgd has another
-_LOSSES = {"squared_error": "half_mse", "perceptron": "hinge"}
+_LOSSES = {"squared_error": "half_mse"}
 #: which of epsilon's meanings a loss has
 _EPSILON = {"huber": "delta", "epsilon_insensitive": "epsilon", "squared_epsilon_insensitive": "epsilon"}
 REGRESSION = ("squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive")
@@ -81,7 +81,10 @@ def stored(X: Any) -> Table:
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What one output is fitted to: targets (n,), the seed of its shuffles, weights of rows with y > 0 and others."""
+    """What one output is fitted to: targets (n,), the seed of its shuffles, weights of rows with y > 0 and others.
+
+    With `of_class`, all outputs at once: y numbers the classes, and these are their weights, shape (classes,).
+    """
 
     y: Array
     seed: int
@@ -89,14 +92,22 @@ class Output:
     #: (n,) of bool: rows that early stopping keeps back
     held: Any = None
     y_val: Array | None = None
+    of_class: Array | None = None
+
+    @property
+    def factors(self) -> Array:
+        """(n,): of each row's class."""
+        if self.of_class is None:
+            return np.where(self.y > 0, *self.class_weight)
+        return np.asarray(self.of_class[self.y.astype(np.intp)])
 
 
 @dataclass(frozen=True, eq=False)
 class Came:
-    """What one output's run came to."""
+    """What one output's run came to, or that of all of them at once."""
 
     coef: Array
-    intercept: float
+    intercept: Any
     n_iter: int
     history: Epochs | History
     #: the arguments of `Start` that go on from here
@@ -132,7 +143,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             accepted = "one of " + ", ".join(repr(one) for one in known)
             require(value is None or isinstance(value, str), name, value, accepted)
             require(value in known, name, value, accepted)
-        for name in ("fit_intercept", "shuffle", "early_stopping", "warm_start", "standardize"):
+        for name in ("fit_intercept", "shuffle", "early_stopping", "warm_start", "standardize", "positive"):
             require(_is_flag(getattr(self, name)), name, getattr(self, name), "True or False")
         for name in ("max_iter", "n_iter_no_change"):
             require(_is_integer(getattr(self, name), 1), name, getattr(self, name), "an integer >= 1")
@@ -163,20 +174,19 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _by_fit(self) -> bool:
         """Whether the work is for the engine of `fastgd.fit`: whatever goes beyond single rows at named rates."""
         plain = self.batch_size == 1 and self.optimizer == "sgd" and self.learning_rate != "auto"
-        return not plain or bool(self.standardize)
+        return not plain or bool(self.standardize or self.positive) or self.loss == "softmax"
 
     def _what_asks(self) -> str:
         """The parameters that ask for the engine of `fastgd.fit`, in words."""
-        usual = {"batch_size": 1, "optimizer": "sgd", "standardize": False}
+        usual = {"batch_size": 1, "optimizer": "sgd", "standardize": False, "positive": False}
         found = [f"{name}={getattr(self, name)!r}" for name, value in usual.items() if getattr(self, name) != value]
-        return ", ".join(found + (["learning_rate='auto'"] if self.learning_rate == "auto" else []))
+        asked = {"learning_rate": "auto", "loss": "softmax"}
+        return ", ".join(found + [f"{name}={value!r}" for name, value in asked.items() if getattr(self, name) == value])
 
     def _loss(self) -> tuple[str, dict[str, float]]:
         """The engine's loss with its parameters."""
         name: str = self.loss
         given = {_EPSILON[name]: float(self.epsilon)} if name in _EPSILON else {}
-        if name == "perceptron":
-            given = {"margin": 0.0}
         if name == "huber" and not self.epsilon:
             raise ValueError("epsilon must be > 0 for loss='huber', got 0: nothing would be left of the loss")
         return _core.choose("loss", _LOSSES.get(name, name), given)
@@ -204,7 +214,8 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         if self._by_fit and sparse.issparse(X):
             raise TypeError(
                 f"X must be dense with {self._what_asks()}: sparse rows are descended one by one only (batch_size=1, "
-                "optimizer='sgd', a named learning_rate, standardize=False); X.toarray() makes it dense"
+                "optimizer='sgd', a named learning_rate, standardize=False, positive=False, no softmax); X.toarray() "
+                "makes it dense"
             )
         kinds = [np.float64, np.float32]
         more = {"y_numeric": True} if numeric else {}
@@ -264,7 +275,10 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         (outputs,).
         """
         n, jobs = X.shape[0], getattr(self, "n_jobs", None)
-        starts = self._starts(len(outputs), X.shape[1], X.dtype, start)
+        of_class = outputs[0].of_class
+        starts = self._starts(len(outputs) if of_class is None else len(of_class), X.shape[1], X.dtype, start)
+        if of_class is not None:
+            starts = [Start(np.stack([one.coef for one in starts]), np.array([one.intercept for one in starts]))]
         one = self._one_by_fit if self._by_fit else self._one
         table = X if self._by_fit else stored(X)
         other = None if validation is None else validation if self._by_fit else stored(validation)
@@ -292,8 +306,8 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        coef = np.stack([came.coef for came in found]).astype(X.dtype)
-        return coef, np.array([came.intercept for came in found])
+        coef = np.vstack([came.coef for came in found]).astype(X.dtype)
+        return coef, np.hstack([came.intercept for came in found])
 
     def _one(
         self, table: Table, output: Output, weight: Any, validation: Table | None, start: Start, partial: bool
@@ -328,9 +342,9 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _one_by_fit(self, X: Any, output: Output, weight: Any, validation: Any, start: Start, partial: bool) -> Came:
         """One output's run by `fastgd.fit`."""
         y, against = output.y, None
-        pair = np.where(y > 0, *output.class_weight)
-        if (pair != 1).any():
-            weight = pair if weight is None else weight * pair
+        factors = output.factors
+        if (factors != 1).any():
+            weight = factors if weight is None else weight * factors
         if output.held is not None:
             train, against = ~output.held, (X[output.held], y[output.held])
             X, y, weight = X[train], y[train], None if weight is None else weight[train]
@@ -340,7 +354,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         init = start.coef, start.intercept
         found = by_fit(self, X, y, weight, init=init, validation=against, seed=output.seed, seen=seen)
         diverged = found.message if found.status == "diverged" else ""
-        return Came(found.coef, float(found.intercept), found.n_epochs, found.history, diverged=diverged)
+        return Came(found.coef, found.intercept, found.n_epochs, found.history, diverged=diverged)
 
     def _starts(self, outputs: int, d: int, dtype: Any, start: tuple[Any, Any] | None) -> list[Start]:
         """Where each output's run begins: as given, else where the estimator is, else at zero."""
@@ -352,6 +366,8 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         one = outputs == 1
         coef = _vector(coef, [(outputs, d), *([(d,)] if one else [])], dtype, "coef_init").reshape(outputs, d)
         intercept = _vector(intercept, [(outputs,), *([()] if one else [])], dtype, "intercept_init").reshape(outputs)
+        if self.positive and (coef < 0).any():
+            raise ValueError(f"coef_init must be >= 0 with positive=True, got {coef.min():g}")
         nothing = np.zeros(d if self.average else 0)
         return [Start(w, float(b), nothing, 0.0, t) for w, b in zip(coef, intercept, strict=True)]
 

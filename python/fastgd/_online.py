@@ -39,13 +39,16 @@ class Validation:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where a run begins: coefficients (d,), an intercept, the means of both, the number of the next row from 1."""
+    """Where a run begins: coefficients (d,), an intercept, the means of both, the number of the next row from 1.
+
+    For softmax, which another engine descends, coefficients (K, d) and intercepts (K,), and no more.
+    """
 
     coef: Array
-    intercept: float
-    mean_coef: Array
-    mean_intercept: float
-    t: float
+    intercept: Any
+    mean_coef: Array | None = None
+    mean_intercept: float = 0.0
+    t: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,6 +76,8 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
     standardize : bool, default False
         Iterate on centred and scaled features; the objective, and what is reported, stay in the units of X.
         learning_rate="auto" does so by itself.
+    positive : bool, default False
+        No coefficient may be negative (the intercept may): those that an update makes so become 0.
 
     Attributes
     ----------
@@ -98,9 +100,9 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
 
     Notes
     -----
-    With a `batch_size` other than 1, another `optimizer`, learning_rate="auto" or `standardize` the work is done by
-    `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be dense, weights count by their
-    share of the mean weight, rates fall by updates, and each `partial_fit` keeps the rate of its first update and
+    With a `batch_size` other than 1, another `optimizer`, learning_rate="auto", `standardize` or `positive` the work is
+    done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be dense, weights count by
+    their share of the mean weight, rates fall by updates, and each `partial_fit` keeps the rate of its first update and
     begins rules that remember anew. Otherwise all is as in scikit-learn 1.9, coefficients to rounding, but for what
     docs/differences.md lists. Another thread must not write to X meanwhile.
 
@@ -148,6 +150,7 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
         batch_size: int | None = 1,
         optimizer: Any = "sgd",
         standardize: bool = False,
+        positive: bool = False,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -171,6 +174,7 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.standardize = standardize
+        self.positive = positive
 
     def fit(
         self,
@@ -278,8 +282,10 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
 
 
 def _has_probabilities(estimator: Any) -> bool:
-    if estimator.loss not in ("log_loss", "modified_huber"):
-        raise AttributeError(f"loss={estimator.loss!r} gives no probabilities; 'log_loss' and 'modified_huber' do")
+    if estimator.loss not in ("log_loss", "modified_huber", "softmax"):
+        raise AttributeError(
+            f"loss={estimator.loss!r} gives no probabilities; 'log_loss', 'softmax' and 'modified_huber' do"
+        )
     return True
 
 
@@ -294,7 +300,8 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
     ----------
     loss : str, default "hinge"
         "hinge" (a linear support vector machine), "squared_hinge", "perceptron", "log_loss" (logistic regression) or
-        "modified_huber", or one of SGDRegressor's, on targets -1 and 1.
+        "modified_huber", or one of SGDRegressor's, on targets -1 and 1. "softmax" is multinomial logistic regression:
+        all classes at once, instead of each against all others; with two classes it is log_loss.
     penalty : {"l2", "l1", "elasticnet", None}, default "l2"
         ``alpha ((1 - r) |w|^2 / 2 + r |w|_1)``, r being 0, 1 or `l1_ratio`; the intercept is never penalised. l1 is
         the cumulative penalty of Tsuruoka et al. (2009): each row's features pay what they owe.
@@ -341,6 +348,8 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
     standardize : bool, default False
         Iterate on centred and scaled features; the objective, and what is reported, stay in the units of X.
         learning_rate="auto" does so by itself.
+    positive : bool, default False
+        No coefficient may be negative (the intercept may): those that an update makes so become 0.
 
     Attributes
     ----------
@@ -352,7 +361,7 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         Epochs run, of several classes the most.
     t_ : float
         1 + rows seen, those kept back included.
-    history_ : Epochs or History, or with more than two classes a list of them
+    history_ : Epochs or History, or with more than two classes a list of them (but of softmax one)
         What the epochs of the last call came to; of `fastgd.fit` where that did the work.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, shape (d,)
@@ -364,11 +373,14 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
 
     Notes
     -----
-    With a `batch_size` other than 1, another `optimizer`, learning_rate="auto" or `standardize` the work is done by
-    `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be dense, weights count by their
-    share of the mean weight, rates fall by updates, and each `partial_fit` keeps the rate of its first update and
-    begins rules that remember anew. Otherwise all is as in scikit-learn 1.9, coefficients to rounding, but for what
-    docs/differences.md lists. Another thread must not write to X meanwhile.
+    With loss="softmax", a `batch_size` other than 1, another `optimizer`, learning_rate="auto", `standardize` or
+    `positive` the work is done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be
+    dense, weights count by their share of the mean weight, rates fall by updates, and each `partial_fit` keeps the rate
+    of its first update and begins rules that remember anew. Otherwise all is as in scikit-learn 1.9, coefficients to
+    rounding, but for what docs/differences.md lists. Another thread must not write to X meanwhile.
+
+    With more than two classes softmax has coefficients for each, all of them penalised; with two it has, as
+    scikit-learn's LogisticRegression, those of `classes_[1]` against `classes_[0]`.
 
     Examples
     --------
@@ -383,7 +395,7 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
            [1., 0.]])
     """
 
-    _names = CLASSIFICATION + REGRESSION
+    _names = (*CLASSIFICATION, "softmax", *REGRESSION)
     _aggressive = "hinge"
     _accuracy = True
 
@@ -414,6 +426,7 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         batch_size: int | None = 1,
         optimizer: Any = "sgd",
         standardize: bool = False,
+        positive: bool = False,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -439,6 +452,7 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.standardize = standardize
+        self.positive = positive
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -548,7 +562,7 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
             self._refuse_strangers(y_val, "y_val")
         outputs = self._outputs(y, y_val, weight, own=rows is not None)
         coef, intercept = self._descend(X, outputs, weight, start=start, validation=rows, partial=partial)
-        narrow = X.dtype == np.float32 and (len(outputs) > 1 or self.average)  # as scikit-learn stores them
+        narrow = X.dtype == np.float32 and (len(self.classes_) > 2 or self.average)  # as scikit-learn stores them
         self.coef_, self.intercept_ = coef, intercept.astype(np.float32) if narrow else intercept
         return self
 
@@ -573,9 +587,14 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
             at = int(np.argmin(known))
             raise ValueError(f"{name} must hold labels of classes_, {self.classes_}, got {y[at]!r} in row {at}")
 
+    def _loss(self) -> tuple[str, dict[str, float]]:
+        if self.loss == "softmax" and len(self.classes_) == 2:
+            return "log_loss", {}
+        return super()._loss()
+
     def _outputs(self, y: Any, y_val: Any, weight: Any, *, own: bool) -> list[Output]:
-        """One class against the other, or each against all others; seeds drawn as scikit-learn draws them."""
-        negative = 0.0 if self.loss == "log_loss" else -1.0
+        """One class against the other, each against all others, or all at once; seeds as scikit-learn draws them."""
+        negative = 0.0 if self.loss in ("log_loss", "softmax") else -1.0
         of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
 
         def side(labels: Any, k: int) -> Any:
@@ -589,6 +608,10 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
             pair = float(of_class[1]), float(of_class[0])
             return [Output(target, int(rng.randint(_SEEDS)), pair, held, side(y_val, 1))]
         held = None if own else self._split(y, weight, StratifiedShuffleSplit)
+        if self.loss == "softmax":
+            seed = int(check_random_state(self.random_state).randint(_SEEDS))
+            of_val = None if y_val is None else self._numbers(y_val)
+            return [Output(self._numbers(y), seed, of_class=of_class, held=held, y_val=of_val)]
         outputs = []
         for k, drawn in enumerate(check_random_state(self.random_state).randint(_SEEDS, size=len(self.classes_))):
             rng = check_random_state(drawn)
@@ -596,6 +619,10 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
             pair = float(of_class[k]), 1.0
             outputs.append(Output(side(y, k), int(rng.randint(_SEEDS)), pair, held, side(y_val, k)))
         return outputs
+
+    def _numbers(self, labels: Any) -> Any:
+        """Which of `classes_` each label is."""
+        return np.searchsorted(self.classes_, labels).astype(np.float64)
 
     def decision_function(self, X: Any) -> Any:
         """X w + b: (n,) for two classes, where > 0 is `classes_[1]`; else (n, classes), of which the largest counts.
@@ -621,10 +648,10 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, shape (n, classes), in the order of `classes_`.
 
-        Of a score s, log_loss makes 1 / (1 + exp(-s)) and modified_huber (clip(s, -1, 1) + 1) / 2 (Zhang,
-        "Statistical Behavior and Consistency of Classification Methods based on Convex Risk Minimization", 2004). With
-        more than two classes, each against all others, they are divided by their sum (Zadrozny and Elkan, 2002), and
-        are alike where that is 0.
+        Of scores s_k, softmax makes exp(s_k) over their sum. Of a score s, log_loss makes 1 / (1 + exp(-s)) and
+        modified_huber (clip(s, -1, 1) + 1) / 2 (Zhang, "Statistical Behavior and Consistency of Classification Methods
+        based on Convex Risk Minimization", 2004). With more than two classes, each against all others, these are
+        divided by their sum (Zadrozny and Elkan, 2002), and are alike where that is 0.
 
         Parameters
         ----------
@@ -633,6 +660,8 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         scores = np.asarray(self._scores(X), dtype=np.float64)
         if scores.shape[1] == 1:
             return self._chances(np.hstack([-scores, scores]))
+        if self.loss == "softmax":
+            return np.exp(_log_chances(scores))
         found = self._chances(scores)
         total = found.sum(axis=1, keepdims=True)
         return np.where(total > 0, found, 1.0) / np.where(total > 0, total, found.shape[1])
@@ -653,8 +682,16 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         X : array-like or sparse matrix, shape (n, d)
         """
         scores = np.asarray(self._scores(X), dtype=np.float64)
-        if self.loss == "log_loss" and scores.shape[1] == 1:
+        if self.loss == "softmax" and scores.shape[1] > 1:
+            return _log_chances(scores)
+        if self.loss in ("log_loss", "softmax") and scores.shape[1] == 1:
             signed = np.hstack([scores, -scores])  # -log(1 + exp(s)), without overflow
             return -(np.maximum(signed, 0) + np.log1p(np.exp(-np.abs(signed))))
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+
+def _log_chances(scores: Any) -> Any:
+    """log(exp(s_k) / sum_l exp(s_l)) of each row, without overflow."""
+    short = scores - scores.max(axis=1, keepdims=True)
+    return short - np.log(np.exp(short).sum(axis=1, keepdims=True))

@@ -245,7 +245,8 @@ class softmax:
     def value(self, raw: Array, y: Array) -> Array:
         top, e, is_y = self._parts(raw, y)
         others, of_y = (e * ~is_y).sum(axis=1, keepdims=True), (e * is_y).sum(axis=1, keepdims=True)
-        return np.log1p(others + (of_y - 1)) + top - raw[is_y][:, None]  # nothing cancels where raw agrees with y
+        value: Array = np.log1p(others + (of_y - 1)) + top - raw[is_y][:, None]
+        return value
 
     def gradient(self, raw: Array, y: Array) -> Array:
         _, e, is_y = self._parts(raw, y)

@@ -18,8 +18,8 @@ Array = NDArray[np.float64]
 class Penalty:
     """Both penalties; 0 leaves one out. With `positive` no coefficient may be negative.
 
-    Where coordinate j stands for w_j / a_j, `scale` holds the a_j, and the penalty is still that of w; an a_j of 0 frees a
-    coordinate.
+    Where coordinate j stands for w_j / a_j, `scale` holds the a_j, and the penalty is still that of w; an a_j of 0
+    frees a coordinate.
     """
 
     l1: float
