@@ -32,8 +32,8 @@ def by_fit(
 ) -> FitResult:
     """Fit one output, or those of softmax, with an estimator's parameters.
 
-    `seen` is None for a whole fit, and for one epoch of `partial_fit` the rows seen before: its rate is that of its
-    first update throughout, and rules that remember begin anew.
+    `seen` is None for a whole fit, and for one epoch of `partial_fit` the rows seen before: rates go on from there
+    (those of "invscaling" are that of its first update throughout), and rules that remember begin anew.
     """
     loss, alpha, ratio = estimator._loss(), float(estimator.alpha), float(estimator._ratio())
     alpha = alpha if estimator.penalty else 0.0
@@ -49,7 +49,7 @@ def by_fit(
         y,
         loss=loss,
         lr=lr,
-        schedule=schedule if whole else "constant",
+        schedule="constant" if not whole and schedule[0] == "invscaling" else schedule,
         epochs=int(estimator.max_iter) if whole else 1,
         batch_size=estimator.batch_size,
         shuffle=bool(estimator.shuffle),
@@ -88,7 +88,7 @@ def _refuse_perceptron(estimator: Any, n: int, *, validated: bool) -> None:
 
 
 def rate(estimator: Any, loss: tuple[str, dict[str, float]], seen: float) -> tuple[Any, Any]:
-    """The rate after so many rows, and the schedule that goes on from there if `seen` is 0."""
+    """The rate after so many rows, and the schedule that goes on from there; of invscaling only if `seen` is 0."""
     kind, eta0, power, size = estimator.learning_rate, estimator.eta0, estimator.power_t, estimator.batch_size
     if kind not in _RATES:
         raise ValueError(
@@ -109,7 +109,8 @@ def rate(estimator: Any, loss: tuple[str, dict[str, float]], seen: float) -> tup
     _, slope, _ = loss_and_gradient([[1.0]], [1.0], [-typical], loss=of_two)
     first = typical / max(1.0, float(np.asarray(slope)[0]))
     decay = first * estimator.alpha  # a row
-    return first / (1 + decay * seen), ("inverse_time", {"decay": decay * (size or 1)})
+    lower = 1 + decay * seen
+    return first / lower, ("inverse_time", {"decay": decay * (size or 1) / lower})
 
 
 def _tell(state: Any) -> None:

@@ -353,8 +353,14 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         seen = self.t_ - 1 if partial else None
         init = start.coef, start.intercept
         found = by_fit(self, X, y, weight, init=init, validation=against, seed=output.seed, seen=seen)
-        diverged = found.message if found.status == "diverged" else ""
-        return Came(found.coef, found.intercept, found.n_epochs, found.history, diverged=diverged)
+        coef, intercept, diverged = found.coef, found.intercept, ""
+        if found.status == "diverged":
+            last, high = found.history.coef[-1], _ASTRAY["squared" in self.loss] * max(1.0, found.history.loss[0])
+            if partial and self._accuracy and found.history.loss[-1] <= high and np.isfinite(last).all():
+                coef, intercept = last, found.history.intercept[-1]  # the first of a stream may be high: more will come
+            else:
+                diverged = found.message
+        return Came(coef, intercept, found.n_epochs, found.history, diverged=diverged)
 
     def _starts(self, outputs: int, d: int, dtype: Any, start: tuple[Any, Any] | None) -> list[Start]:
         """Where each output's run begins: as given, else where the estimator is, else at zero."""

@@ -555,7 +555,7 @@ def _check_save(path: str, file: str) -> None:
 
 def _save_picture(path: str, table: Table, result: FitResult) -> None:
     def draw(ax: Any) -> None:
-        if len(table.features) == 1:
+        if len(table.features) == 1 and np.ndim(result.intercept) == 0:
             fastgd.plot.fit_line(table.X, table.y, result, ax=ax)
             x, y = (name.replace("$", r"\$") for name in (table.features[0], table.target))  # no formulas
             ax.set(xlabel=x, ylabel=y)

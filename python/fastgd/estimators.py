@@ -102,9 +102,9 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
     -----
     With a `batch_size` other than 1, another `optimizer`, learning_rate="auto", `standardize` or `positive` the work is
     done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be dense, weights count by
-    their share of the mean weight, rates fall by updates, and each `partial_fit` keeps the rate of its first update and
-    begins rules that remember anew. Otherwise all is as in scikit-learn 1.9, coefficients to rounding, but for what
-    docs/differences.md lists. Another thread must not write to X meanwhile.
+    their share of the mean weight, rates fall by updates, and each `partial_fit` begins rules that remember anew and,
+    with "invscaling", keeps the rate of its first update. Otherwise all is as in scikit-learn 1.9, coefficients to
+    rounding, but for what docs/differences.md lists. Another thread must not write to X meanwhile.
 
     Examples
     --------
@@ -375,9 +375,9 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
     -----
     With loss="softmax", a `batch_size` other than 1, another `optimizer`, learning_rate="auto", `standardize` or
     `positive` the work is done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be
-    dense, weights count by their share of the mean weight, rates fall by updates, and each `partial_fit` keeps the rate
-    of its first update and begins rules that remember anew. Otherwise all is as in scikit-learn 1.9, coefficients to
-    rounding, but for what docs/differences.md lists. Another thread must not write to X meanwhile.
+    dense, weights count by their share of the mean weight, rates fall by updates, and each `partial_fit` begins rules
+    that remember anew and, with "invscaling", keeps the rate of its first update. Otherwise all is as in scikit-learn
+    1.9, coefficients to rounding, but for what docs/differences.md lists. Another thread must not write to X meanwhile.
 
     With more than two classes softmax has coefficients for each, all of them penalised; with two it has, as
     scikit-learn's LogisticRegression, those of `classes_[1]` against `classes_[0]`.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd import _door
+from fastgd import _core, _door
 from fastgd._door import Array
 from fastgd.history import History
 from fastgd.result import FitResult
@@ -101,6 +101,12 @@ def checked_history(result: Any) -> History:
 def checked_data(X: Any, y: Any, result: Any) -> tuple[_door.Rows, Array]:
     """X and y, of the shapes that the result was fitted to."""
     shape = checked_result(result).coef.shape
+    name = result.options["loss"][0]
+    if _core.losses()[name]["targets"] == "class":
+        raise ValueError(
+            f"result must be of a loss whose predictions are like y, got {name!r}, which scores classes; "
+            "loss_curve and parameter_path draw it"
+        )
     rows = _door.rows(X)
     targets = _door.targets(y, len(rows))
     if rows.shape[1] != shape[-1]:
