@@ -543,7 +543,9 @@ mod tests {
                 for rows in 0..at.len() {
                     let together = Lines::Together { values: &values[..rows * (d + 3)], stride: d + 3, beyond: 0 };
                     let apart = Lines::Apart { values: &values, stride: d, at: &at[..rows], soon: &at[rows.min(2)..] };
-                    for (lines, outputs) in [(together, 1), (together, 3), (together, 10), (apart, 1), (apart, 2), (apart, 7)] {
+                    for (lines, outputs) in
+                        [(together, 1), (together, 3), (together, 10), (apart, 1), (apart, 2), (apart, 7)]
+                    {
                         let what = format!("{set:?} d={d} rows={rows} outputs={outputs}");
                         let (w, b) = (wave(d * outputs, 1.3), wave(outputs, 0.3));
                         let (mut raw, mut expected) = (vec![9.0; rows * outputs], vec![0.0; rows * outputs]);

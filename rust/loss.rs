@@ -500,7 +500,10 @@ mod tests {
             [-2.0, -1.0, 0.0, 1.0, 2.0, 5.0].into_iter().filter(|&y| targets.admit(y) && y < 3.0).collect();
         let told = if targets.coupled() { 1 } else { 3 };
         let told = |first: usize| (0..told).map(|k| ys[(first + k) % ys.len()]).collect();
-        raws.iter().flat_map(|&raw| (0..ys.len()).map(move |first| (raw, first))).map(|(raw, y)| (raw, told(y))).collect()
+        raws.iter()
+            .flat_map(|&raw| (0..ys.len()).map(move |first| (raw, first)))
+            .map(|(raw, y)| (raw, told(y)))
+            .collect()
     }
 
     fn all() -> impl Iterator<Item = (&'static str, Box<dyn Loss>, Facts)> {

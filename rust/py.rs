@@ -418,8 +418,9 @@ fn solve<'py>(
         };
         match &validation {
             None => run_with(None),
-            Some(arrays) => arrays
-                .with(classes, |rows| run_with(Some(&Objective { problem: rows, penalty: Penalty::default(), ..objective }))),
+            Some(arrays) => arrays.with(classes, |rows| {
+                run_with(Some(&Objective { problem: rows, penalty: Penalty::default(), ..objective }))
+            }),
         }
     })
 }

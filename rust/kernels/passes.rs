@@ -78,13 +78,7 @@ fn all<V: Lanes, const M: usize>(rows: [&[f64]; M], w: &[f64], b: &[f64], raw: &
 
 /// x . w + b of M rows and of outputs k to k + O; each sum is the same whatever M and O are.
 #[inline(always)]
-fn dots<V: Lanes, const M: usize, const O: usize>(
-    rows: [&[f64]; M],
-    w: &[f64],
-    b: &[f64],
-    k: usize,
-    raw: &mut [f64],
-) {
+fn dots<V: Lanes, const M: usize, const O: usize>(rows: [&[f64]; M], w: &[f64], b: &[f64], k: usize, raw: &mut [f64]) {
     let (d, outputs) = (rows[0].len(), w.len() / rows[0].len());
     let rows = rows.map(|x| x[..d].as_chunks::<LANES>());
     let mut of_outputs: [(&[[f64; LANES]], &[f64]); O] = [(&[], &[]); O];
