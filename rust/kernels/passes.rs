@@ -106,11 +106,11 @@ fn dots<V: Lanes, const M: usize, const O: usize>(rows: [&[f64]; M], w: &[f64], 
             }
         }
     }
-    for (o, sums) in sums.into_iter().enumerate() {
+    for o in 0..O {
         let b = b.get(k + o).copied().unwrap_or(0.0);
         let totals = match M {
-            TOGETHER => V::totals([sums[0], sums[1 % M], sums[2 % M], sums[3 % M]]),
-            _ => [V::total(sums[0]); TOGETHER],
+            TOGETHER => V::totals([sums[o][0], sums[o][1 % M], sums[o][2 % M], sums[o][3 % M]]),
+            _ => [V::total(sums[o][0]); TOGETHER],
         };
         for r in 0..M {
             raw[r * outputs + k + o] = totals[r] + b;
