@@ -124,6 +124,27 @@ impl Objective<'_> {
         });
     }
 
+    /// theta -= rate grad for few rows and several outputs, without a penalty and without a gradient that anybody sees.
+    /// Returns the sum of `s_i loss_i`; where it isn't finite, nothing has changed.
+    pub fn step_along(&self, batch: &Pick, theta: &mut [f64], rate: f64, scratch: &mut Scratch) -> f64 {
+        let (Problem { rows, outputs, .. }, coefs) = (*self.problem, self.coefs());
+        let (w, b) = theta.split_at_mut(coefs);
+        let Scratch { rows: room, raw, y, weight, .. } = scratch;
+        raw.resize(batch.len() * outputs, 0.0);
+        rows.forward(batch, w, b, raw, room);
+        self.problem.targets(batch, room, y, weight);
+        let sum = self.loss.block(self.set, raw, Told { y, weight }, outputs);
+        if sum.is_finite() {
+            let step = -rate * self.factor(batch.len());
+            raw.iter_mut().for_each(|slope| *slope *= step);
+            rows.backward(batch, raw, w, room);
+            for steps in raw.chunks_exact(outputs) {
+                b.iter_mut().zip(steps).for_each(|(b, step)| *b += step);
+            }
+        }
+        sum
+    }
+
     /// The largest curvature of one row's part of the objective, for a loss of curvature `c`: c s_i (|x_i|^2 + 1).
     pub fn row_curvature(&self, i: usize, c: f64) -> f64 {
         let s = self.problem.weight.get(i).copied().unwrap_or(1.0);

@@ -260,6 +260,7 @@ impl<'a> Run<'a> {
     fn batches(&mut self, size: usize, sampler: &mut Sampler) -> Result<Status, Error> {
         let n = self.objective.problem.n;
         let by_rows = size == 1 && self.can_step_by_rows();
+        let along = !by_rows && self.can_step_along(size);
         let mut plateau = self.plateau();
         if !self.bounds.hold(self.loss) {
             return Ok(Status::Diverged);
@@ -274,6 +275,15 @@ impl<'a> Run<'a> {
                     continue;
                 }
                 let batch = order.part(seen..(seen + size).min(n));
+                let wanted = self.config.record.wants_step(self.steps + 1);
+                if along && !wanted && seen + size < n {
+                    let batch_sum = self.step_along(&batch)?;
+                    if batch_sum.is_finite() {
+                        seen += size;
+                        sum += batch_sum;
+                        continue;
+                    }
+                }
                 let (batch_sum, batch_penalty) = self.gradient(&batch)?;
                 if !self.loss.is_finite() {
                     self.measure();
@@ -281,12 +291,13 @@ impl<'a> Run<'a> {
                 }
                 seen += batch.len();
                 penalty += batch.len() as f64 * batch_penalty;
-                let wanted = self.config.record.wants_step(self.steps + 1);
                 if wanted || seen == n {
                     self.measure();
                 }
                 if by_rows {
                     self.step_by_rows(&batch, &mut sum, true)?;
+                } else if along {
+                    sum += self.step_along(&batch)?;
                 } else {
                     sum += batch_sum;
                     self.step(batch.first());
@@ -321,6 +332,26 @@ impl<'a> Run<'a> {
     fn can_step_by_rows(&self) -> bool {
         let Objective { problem, penalty, .. } = self.objective;
         problem.outputs == 1 && penalty.is_smooth() && penalty.l2 == 0.0 && self.config.optimizer.plain()
+    }
+
+    /// Whether steps by batches of this size need no gradient of their own: those by few rows with several outputs.
+    fn can_step_along(&self, size: usize) -> bool {
+        let Objective { problem, penalty, .. } = self.objective;
+        let plain = self.config.optimizer.plain() && self.config.implicit.is_none();
+        size <= problem.block && problem.outputs > 1 && penalty.is_smooth() && penalty.l2 == 0.0 && plain
+    }
+
+    /// A step along the gradient of such a batch; returns the sum of its losses, without a step where it isn't finite.
+    fn step_along(&mut self, batch: &Pick) -> Result<f64, Error> {
+        let time = Time { k: self.steps + 1, finished: self.epochs, last: self.last };
+        let rate = self.config.schedule.rate(self.lr, time);
+        let sum = self.of_batches.step_along(batch, &mut self.theta, rate, &mut self.scratch);
+        if sum.is_finite() {
+            (self.steps, self.rate) = (time.k, rate);
+            self.tail.add(&self.theta);
+            self.watch.tick(2 * batch.len() * self.theta.len())?;
+        }
+        Ok(sum)
     }
 
     /// How many of the next rows, `left` in this epoch, can go by unmeasured and unrecorded.
