@@ -421,6 +421,14 @@ mod tests {
                     }
                 }
             }
+            let (y, raw) = ([2.0, 0.0, 10.0], wave(33, 0.9));
+            let mut together = raw.clone();
+            softmax(set, &mut together, &y, &[], 11);
+            for (i, row) in raw.chunks(11).enumerate() {
+                let mut alone = row.to_vec();
+                softmax(set, &mut alone, &y[i..=i], &[], 11);
+                assert_eq!(alone, together[11 * i..][..11], "{set:?}");
+            }
             for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                 for at in 0..3 {
                     let mut raw = [0.5, 0.0, -1.0];

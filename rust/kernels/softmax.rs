@@ -16,6 +16,10 @@ impl Work for Softmax<'_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         let Softmax { raw, y, s, outputs, sum } = self;
+        if let [y] = y {
+            *sum = one::<V>(raw, *y as usize, s.first().copied().unwrap_or(1.0));
+            return;
+        }
         let mut e = vec![[0.0; LANES]; outputs]; // of class k in e[k], of row r in lane r
         for (at, (raw, y)) in raw.chunks_mut(LANES * outputs).zip(y.chunks(LANES)).enumerate() {
             let starts: [usize; LANES] = std::array::from_fn(|r| r.min(y.len() - 1) * outputs);
@@ -63,6 +67,39 @@ impl Work for Softmax<'_> {
             }
         }
     }
+}
+
+/// The same of a single row, to the bit: its classes are in the lanes.
+#[inline(always)]
+fn one<V: Lanes>(raw: &mut [f64], y: usize, s: f64) -> f64 {
+    let mut top = f64::NEG_INFINITY;
+    for raw in &*raw {
+        top = if *raw > top { *raw } else { top };
+    }
+    let short = top - raw[y];
+    for raw in raw.chunks_mut(LANES) {
+        let mut e = [0.0; LANES];
+        for (e, raw) in e.iter_mut().zip(&*raw) {
+            *e = raw - top;
+        }
+        for l in 0..LANES {
+            e[l] = exp::<V>(e[l]);
+        }
+        for (raw, e) in raw.iter_mut().zip(e) {
+            *raw = e;
+        }
+    }
+    let of_y = std::mem::take(&mut raw[y]);
+    let mut others = 0.0;
+    for e in &*raw {
+        others += e;
+    }
+    let factor = s / (others + of_y);
+    for e in &mut *raw {
+        *e *= factor;
+    }
+    raw[y] = -others * factor;
+    s * (short + ln_1p::<V>(others + (of_y - 1.0)))
 }
 
 /// Below it exp(x) has lost digits; as nothing is next to it, exp of it stands for all of these.
