@@ -19,6 +19,7 @@ from fastgd._request import (
     check_classes,
     check_use,
     check_validation,
+    classes_of,
     coef_of,
     facts_of,
     make_loss,
@@ -129,7 +130,8 @@ def make_plan(
     if drawn is None and ((batch_size is not None and shuffle) or isinstance(init, (tuple, list))):
         drawn = np.random.default_rng()
 
-    loss = make_loss(loss, problem.y)
+    given = classes_of(coef_of(init))
+    loss = make_loss(loss, problem.y, classes=given)
     facts = facts_of(loss[0])
     schedule = _core.choose("schedule", *_door.choice(schedule, "schedule"))
     numbers = lr, epochs
@@ -153,7 +155,7 @@ def make_plan(
         tol = None if not (automatic or endless) else _TOL[way]
     elif tol is not None:
         tol = _door.non_negative(exact, "tol", auto=True)
-    validation = check_validation(problem, X_val, y_val, loss)
+    validation = check_validation(problem, X_val, y_val, loss, classes=max(n, given))
     problem = with_classes(problem, loss, coef_of(init))
     check_classes(problem, validation)
     l1, l2 = _door.non_negative(l1, "l1"), _door.non_negative(l2, "l2")

@@ -15,7 +15,7 @@ from fastgd._diagnose import SMALL, epochs_by, noise_of
 from fastgd._door import Array
 from fastgd._html import table
 from fastgd._parts import loss_and_gradient
-from fastgd._request import Problem, facts_of, make_loss, make_problem, make_threads, with_classes
+from fastgd._request import Problem, classes_of, facts_of, make_loss, make_problem, make_threads, with_classes
 from fastgd._standard import Frame
 from fastgd._statistics import Statistics
 
@@ -160,7 +160,8 @@ def _rows_of(result: FitResult, X: Any, y: Any, sample_weight: Any) -> Problem:
     if problem.X.shape[1] != d:
         raise ValueError(f"X must have {d} features as in the fit, got {problem.X.shape[1]}")
     _door.same_columns(X, result.features)
-    problem = with_classes(problem, make_loss(result.options["loss"], problem.y), result.coef)
+    loss = make_loss(result.options["loss"], problem.y, classes=classes_of(result.coef))
+    problem = with_classes(problem, loss, result.coef)
     if problem.classes and problem.classes > len(result.coef):
         raise ValueError(f"y must be classes of the fit, 0 to {len(result.coef) - 1}, got {problem.classes - 1}")
     if problem.single != (result.coef.ndim == 1) or (not problem.single and problem.outputs != len(result.coef)):

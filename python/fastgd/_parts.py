@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastgd import _core, _door
 from fastgd._door import Array
-from fastgd._request import make_loss, make_problem, make_threads, with_classes
+from fastgd._request import classes_of, make_loss, make_problem, make_threads, with_classes
 
 
 def losses() -> dict[str, dict[str, float]]:
@@ -140,7 +140,7 @@ def loss_and_gradient(
     (30.0, array([-30.]), -10.0)
     """
     problem = make_problem(X, y, sample_weight)
-    named = make_loss(loss, problem.y)
+    named = make_loss(loss, problem.y, classes=classes_of(coef))
     problem = with_classes(problem, named, coef)
     outputs, d = problem.outputs, problem.X.shape[1]
     if problem.single and d == 1 and _door.real_array(coef, "coef").ndim == 0:

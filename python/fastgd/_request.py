@@ -162,12 +162,12 @@ def make_problem(X: Any, y: Any, sample_weight: Any = None, *, later: bool = Fal
     )
 
 
-#: classes at most: numbers beyond are labels, and each would have coefficients
-_CLASSES = 1 << 20
+#: so many classes are taken at their word; more than rows beyond it are labels, each of which would have coefficients
+_CLASSES = 1000
 
 
-def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, float]]:
-    """The loss with all its parameters, once `y` is admissible for it."""
+def make_loss(loss: Any, y: Array, *, name: str = "y", classes: int = 0) -> tuple[str, dict[str, float]]:
+    """The loss with all its parameters, once `y` is admissible for it; so many `classes` are known to be there."""
     called, parameters = _core.choose("loss", *_door.choice(loss, "loss"))
     targets = facts_of(called)["targets"]
     if targets == "real":
@@ -176,8 +176,9 @@ def make_loss(loss: Any, y: Array, *, name: str = "y") -> tuple[str, dict[str, f
     if targets == "class":
         if y.shape[1] != 1:
             raise ValueError(f"{name} must be (n,), a class a row, for loss '{called}', got {y.shape[1]} columns")
-        good = (y >= 0) & (y == np.floor(y)) & (y < _CLASSES)
-        accepted = f"numbers of classes, 0, 1, 2, ... below {_CLASSES},"
+        most = max(_CLASSES, len(y), classes)
+        good = (y >= 0) & (y == np.floor(y)) & (y < most)
+        accepted = f"numbers of classes, 0, 1, 2, ... below {most},"
     else:
         good = y >= 0 if targets == "non-negative" else np.isin(y, targets)
     if not good.all():
@@ -193,12 +194,18 @@ def with_classes(problem: Problem, loss: tuple[str, dict[str, float]], coef: Any
     """
     if facts_of(loss[0])["targets"] != "class":
         return problem
+    return replace(problem, single=False, classes=max(int(problem.y.max()) + 1, classes_of(coef)))
+
+
+def classes_of(coef: Any) -> int:
+    """How many classes (K, d) coefficients are for; 0 if they are of another shape."""
     shape = () if coef is None else _door.real_array(coef, "coef").shape
-    rows = shape[0] if len(shape) == 2 else 0
-    return replace(problem, single=False, classes=max(int(problem.y.max()) + 1, rows))
+    return shape[0] if len(shape) == 2 else 0
 
 
-def check_validation(problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, dict[str, float]]) -> Problem | None:
+def check_validation(
+    problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, dict[str, float]], *, classes: int = 0
+) -> Problem | None:
     """The validation rows, checked: as wide as the others."""
     if X_val is None and y_val is None:
         return None
@@ -213,7 +220,7 @@ def check_validation(problem: Problem, X_val: Any, y_val: Any, loss: tuple[str, 
     if targets.reshape(len(rows), -1).shape[1:] != shape or (targets.ndim == 1) != problem.single:
         raise ValueError(f"y_val must have as many outputs as y, got shape {targets.shape}")
     validation = Problem(rows, targets.reshape(len(rows), -1), None, problem.single)
-    make_loss(loss, validation.y, name="y_val")
+    make_loss(loss, validation.y, name="y_val", classes=classes)
     return validation
 
 

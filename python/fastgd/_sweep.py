@@ -17,7 +17,7 @@ from fastgd._door import Array
 from fastgd._fit import fit, resolved
 from fastgd._known import is_eased, lr_max_of, minimum_of, squares_of
 from fastgd._progress import bars
-from fastgd._request import Progress, Solution, coef_of, make_loss, make_problem, with_classes
+from fastgd._request import Progress, Solution, classes_of, coef_of, make_loss, make_problem, with_classes
 from fastgd._swept import Sweep, verdicts
 
 #: steps shorter than that share of the longest do not count as turned back
@@ -88,7 +88,9 @@ def sweep(X: Any, y: Any, lr: Any, *, epochs: int, **fit_options: Any) -> Sweep:
     request = _request(fit_options)
     make_bar = bars() if _door.flag(request.pop("progress"), "progress") else None
     problem = make_problem(X, y, request.pop("sample_weight"))
-    outputs = with_classes(problem, make_loss(request["loss"], problem.y), coef_of(request["init"])).outputs
+    coef = coef_of(request["init"])
+    loss = make_loss(request["loss"], problem.y, classes=classes_of(coef))
+    outputs = with_classes(problem, loss, coef).outputs
     losses = _table(len(rates), epochs, outputs * (problem.X.shape[1] + 1))
     with np.errstate(all="ignore"):
         plan = make_plan(problem, lr=rates[0], epochs=epochs, **request, shared=True)
