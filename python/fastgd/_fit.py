@@ -90,8 +90,8 @@ def fit(
     y : array-like, shape (n,) or (n, K)
         With K columns, K models are fitted at once and their losses summed; `coef` is then (K, d). For "softmax" the
         number of each row's class, 0 to K-1 (`numpy.unique(labels, return_inverse=True)` numbers labels); K is the
-        largest plus 1, but no more than rows and 1000, or as many as `init` has coefficients for. `coef` is (K, d), and predictions (n, K) have
-        probabilities exp(raw_k) / sum_l exp(raw_l).
+        largest plus 1, or as many as `init` has coefficients for. Beyond 1000 there must be as many rows, else these
+        are labels, and refused. `coef` is (K, d), and probabilities are exp(raw_k) / sum_l exp(raw_l).
     loss : str or (str, dict), default "mse"
         A name of `fastgd.losses()`. "mse" is (raw - y)^2 averaged over rows, "half_mse" half of that, "sse" the sum
         over rows. A rate only means something together with one of them.
