@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import fastgd
-from fastgd import cli, demo
+from fastgd import _flags, cli, demo
 
 #: (exit code, standard output, standard error)
 Run = Callable[..., tuple[int, str, str]]
@@ -147,21 +147,21 @@ def test_options_are_those_of_fit(run: Run, words: list[str], options: dict[str,
 
 def test_every_option_of_fit_is_a_flag_with_its_default(run: Run) -> None:
     parameters = inspect.signature(fastgd.fit).parameters
-    assert set(parameters) - set(cli._FLAGS) == {"X", "y", "X_val", "y_val", "sample_weight", "callback"}
-    assert set(cli._FLAGS) <= set(parameters)
+    assert set(parameters) - set(_flags.FLAGS) == {"X", "y", "X_val", "y_val", "sample_weight", "callback"}
+    assert set(_flags.FLAGS) <= set(parameters)
     code, out, _ = run("fit", "--help")
     assert code == 0
     for name, parameter in parameters.items():
-        if name in cli._FLAGS:
+        if name in _flags.FLAGS:
             assert f"--{name.replace('_', '-')}" in out
             if parameter.default is not inspect.Parameter.empty:
                 assert f"(default: {str(parameter.default).lower()})" in flat(out)
 
 
 def test_parts_with_parameters() -> None:
-    assert cli._part("mse") == "mse"
-    assert cli._part("huber:delta=1.5") == ("huber", {"delta": 1.5})
-    assert cli._part("adam:beta1=.9, beta2=1e-1") == ("adam", {"beta1": 0.9, "beta2": 0.1})
+    assert _flags.part("mse") == "mse"
+    assert _flags.part("huber:delta=1.5") == ("huber", {"delta": 1.5})
+    assert _flags.part("adam:beta1=.9, beta2=1e-1") == ("adam", {"beta1": 0.9, "beta2": 0.1})
 
 
 def test_a_penalised_fit_is_not_measured_against_another_objective(run: Run) -> None:

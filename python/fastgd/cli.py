@@ -12,17 +12,18 @@ import platform
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import fastgd
 from fastgd import _core
+from fastgd._flags import CHOSEN, FLAGS, OF_DIAGNOSE, OF_SWEEP, PASSES, add_options
+from fastgd._parquet import GET_ARROW
 from fastgd._progress import GET_PROGRESS
 from fastgd.report import (
     GET_PLOT,
@@ -107,114 +108,7 @@ def _give_up_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-# The request
-
-
-def _part(text: str) -> str | tuple[str, dict[str, float]]:
-    """`huber:delta=1.5` is ("huber", {"delta": 1.5})."""
-    name, colon, rest = text.partition(":")
-    if not colon:
-        return name
-    parameters: dict[str, float] = {}
-    for pair in rest.split(","):
-        key, _, value = pair.partition("=")
-        try:
-            parameters[key.strip()] = float(value)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"must be NAME or NAME:KEY=NUMBER,..., got {text!r}") from None
-    return name, parameters
-
-
-def _start(text: str) -> str | tuple[str, float]:
-    if text == "zeros":
-        return text
-    with contextlib.suppress(ValueError):
-        if text.startswith("normal:") and 0 <= (std := float(text.removeprefix("normal:"))) < np.inf:
-            return "normal", std
-    raise argparse.ArgumentTypeError(f"must be zeros or normal:STD with STD >= 0, got {text!r}")
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"must be an integer >= 0, got {text!r}")
-    return int(text)
-
-
-#: learning rates in one --lr, at most
-_MOST_RATES = 100_000
-
-
-def _rates(text: str) -> NDArray[np.float64]:
-    """`1e-5,1e-4,1e-3`, or LOW:HIGH:COUNT with equal ratios between neighbours."""
-    accepted = "must be RATE,RATE,... or LOW:HIGH:COUNT with finite rates > 0"
-    try:
-        if ":" not in text:
-            rates = np.array([float(rate) for rate in text.split(",")])
-            if not all(0 < rate < np.inf for rate in rates):
-                raise ValueError
-            return rates
-        low, high, count = text.split(":")
-        ends, many = (float(low), float(high)), int(count)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{accepted}, got {text!r}") from None
-    if not (all(0 < end < np.inf for end in ends) and 2 <= many <= _MOST_RATES):
-        raise argparse.ArgumentTypeError(f"{accepted} and COUNT from 2 to {_MOST_RATES}, got {text!r}")
-    return np.geomspace(*ends, many)
-
-
-def _words(number: Callable[[str], Any] | None = None, **words: Any) -> Callable[[str], Any]:
-    """One of some words, or else a number."""
-
-    def parse(text: str) -> Any:
-        try:
-            return words[text] if text in words or number is None else number(text)
-        except (KeyError, ValueError):
-            accepted = [*words, "an integer" if number is int else "a number"] if number else list(words)
-            raise argparse.ArgumentTypeError(
-                f"must be {', '.join(accepted[:-1])} or {accepted[-1]}, got {text!r}"
-            ) from None
-
-    return parse
-
-
-#: the options of `fastgd.fit` that are flags; defaults are read off its signature
-_FLAGS: dict[str, dict[str, Any]] = {
-    "loss": {"type": _part, "metavar": "NAME[:KEY=NUMBER,...]", "help": "see fastgd info"},
-    "lr": {"type": _words(float, auto="auto"), "metavar": "RATE", "help": "learning rate, > 0"},
-    "epochs": {"type": _words(int, auto="auto"), "metavar": "N", "help": "at most so many passes over the rows"},
-    "batch_size": {"type": _words(int, none=None), "metavar": "ROWS", "help": "rows a step: none for all, 1, or more"},
-    "shuffle": {"type": _words(true=True, false=False, once="once"), "metavar": "{true,false,once}",
-                "help": "a fresh order each epoch, none, or one for all"},
-    "optimizer": {"type": _part, "metavar": "NAME[:KEY=NUMBER,...]", "help": "see fastgd info"},
-    "schedule": {"type": _part, "metavar": "NAME[:KEY=NUMBER,...]", "help": "see fastgd info"},
-    "l1": {"type": float, "metavar": "PENALTY", "help": "times the sum of |coefficient|"},
-    "l2": {"type": float, "metavar": "PENALTY", "help": "half of it times the sum of coefficient^2"},
-    "positive": {"action": argparse.BooleanOptionalAction, "help": "no coefficient may be negative"},
-    "fit_intercept": {"action": argparse.BooleanOptionalAction, "help": "whether the line need not go through 0"},
-    "init": {"type": _start, "metavar": "{zeros,normal:STD}", "help": "coefficients at the start"},
-    "standardize": {"type": _words(true=True, false=False, auto="auto"), "metavar": "{true,false,auto}",
-                    "help": "iterate on centred and scaled features"},
-    "engine": {"type": str, "metavar": "{auto,rows,gram}", "help": "walk the rows, or sufficient statistics"},
-    "threads": {"type": _words(int, none=None), "metavar": "N", "help": "for passes over many rows; none chooses"},
-    "average": {"type": _words(false=False, tail="tail", auto="auto"), "metavar": "{false,tail,auto}",
-                "help": "with batches, return the mean over the later half of the epochs"},
-    "tol": {"type": _words(float, none=None, auto="auto"), "metavar": "TOL", "help": "stop early when this is met"},
-    "patience": {"type": int, "metavar": "EPOCHS", "help": "with batches, so many epochs must not improve to stop"},
-    "record": {"type": _words(int, epoch="epoch", step="step", none=None), "metavar": "{epoch,step,K,none}",
-               "help": "what the history keeps"},
-    "exact_loss": {"action": argparse.BooleanOptionalAction, "help": "with batches, record the loss over all rows"},
-    "rng": {"type": _seed, "metavar": "SEED", "help": "an integer >= 0 makes the run repeatable"},
-    "progress": {"action": argparse.BooleanOptionalAction, "help": "show a bar, if standard error is a terminal"},
-}  # fmt: skip
-
-
-#: of `fastgd.diagnose`, what differs
-_ASKED: dict[str, dict[str, Any]] = {
-    "lr": {"type": _words(float, none=None), "help": "learning rate to be judged, > 0"},
-    "standardize": {"type": _words(true=True, false=False), "metavar": "{true,false}"},
-}
-
-FILE = "a CSV file; points and penguins are shipped tables"
+FILE = "a CSV or Parquet file; points and penguins are shipped tables"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -239,13 +133,13 @@ def _parser() -> argparse.ArgumentParser:
     info = command("info", _info, "versions, and the losses, optimizers and schedules there are")
     for made in (fit, compare):
         _add_table(made)
-        _add_options(made, fastgd.fit)
+        add_options(made, fastgd.fit)
     _add_table(diagnose)
-    _add_options(diagnose, fastgd.diagnose, _ASKED)
+    add_options(diagnose, fastgd.diagnose, OF_DIAGNOSE)
     fit.add_argument("--plot", metavar="OUT.png", help="save a picture: the line for one feature, else the loss curve")
     fit.add_argument("--save", metavar="MODEL.json", help="save the model, for predict and fastgd.load")
     _add_table(sweep)
-    _add_options(sweep, fastgd.fit, _OF_SWEEP)
+    add_options(sweep, fastgd.fit, OF_SWEEP)
     sweep.add_argument("--plot", metavar="OUT.png", help="save a picture: the last loss against the rate")
     predict.add_argument("model", metavar="MODEL", help="what fit --save wrote, or FitResult.save in Python")
     predict.add_argument("file", metavar="FILE", help=FILE)
@@ -266,43 +160,6 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help=FILE)
     parser.add_argument("--target", metavar="COLUMN", help="name or 0-based index (default: the last column)")
     parser.add_argument("--columns", metavar="COLUMN,...", help="the features (default: all other columns)")
-
-
-#: what a sweep takes that is not told its rates or epochs
-_CHOSEN, _PASSES = 60, 100
-
-#: the options of `fastgd.sweep` that are not those of `fit`: flags of its own, or None where it has none
-_OF_SWEEP: dict[str, dict[str, Any] | None] = {
-    "lr": {
-        "type": _rates,
-        "metavar": "RATES",
-        "help": "1e-5,1e-4,1e-3 or LOW:HIGH:COUNT, at equal ratios",
-        "default": f"{_CHOSEN} rates up to twice the largest stable one",
-    },
-    "epochs": {"type": int, "metavar": "N", "help": "passes over the rows at each rate", "default": _PASSES},
-    **dict.fromkeys(("tol", "patience", "record", "average")),
-}
-
-
-def _add_options(
-    parser: argparse.ArgumentParser,
-    function: Callable[..., Any],
-    other: Mapping[str, dict[str, Any] | None] | None = None,
-) -> None:
-    """The flags that a function has arguments for; `other` than those of the fit where they mean something else."""
-    group, needed = parser.add_argument_group("options of the fit"), ["FILE"]
-    for name, parameter in inspect.signature(function).parameters.items():
-        changed = (other or {}).get(name, {})
-        if name not in _FLAGS or changed is None:
-            continue
-        flag, described = "--" + name.replace("_", "-"), _FLAGS[name] | changed
-        default = str(described.pop("default", parameter.default)).lower()
-        required = parameter.default is inspect.Parameter.empty
-        described["help"] += " (required)" if required else f" (default: {default})"
-        group.add_argument(flag, dest=name, required=required, default=argparse.SUPPRESS, **described)
-        if required:
-            needed.append(f"{flag} {described['metavar']}")
-    parser.usage = f"{parser.prog} {' '.join(needed)} [options]"
 
 
 # The work
@@ -329,7 +186,7 @@ def _told() -> Iterator[None]:
 
 
 def _run(run: Callable[..., Any], table: Table, args: argparse.Namespace) -> Any:
-    options = {name: value for name, value in vars(args).items() if name in _FLAGS}
+    options = {name: value for name, value in vars(args).items() if name in FLAGS}
     try:
         with warnings.catch_warnings():
             for said in (fastgd.DivergenceWarning, fastgd.ConvergenceWarning):  # the summary does
@@ -340,10 +197,10 @@ def _run(run: Callable[..., Any], table: Table, args: argparse.Namespace) -> Any
     except (TypeError, ValueError) as error:
         message = named(str(error), table)
         if message.startswith("y must be") and (row := re.search(r" in row (\d+)$", message)):
-            where = f"{table.source}, line {table.lines[int(row[1])]}"
+            where = table.where(int(row[1]))
             raise CommandError(f"{where}: target {table.target!r}{message[1 : row.start()]}") from error
         option = message.split(" ", 1)[0]
-        if option in _FLAGS:
+        if option in FLAGS:
             message = "--" + option.replace("_", "-") + message[len(option) :]
         raise CommandError(message, 1 if option in ("X", "y") else 2) from error
 
@@ -456,13 +313,13 @@ def _choose(table: Table, args: argparse.Namespace) -> str:
         limit = _run(fastgd.diagnose, table, argparse.Namespace(**options)).lr_max
         if not (0 < limit < np.inf and limit / 1000 > 0 and 2 * limit < np.inf):
             raise CommandError("--lr is needed: there is no largest stable rate to choose rates by", 2)
-        args.lr = np.geomspace(limit / 1000, 2 * limit, _CHOSEN)
+        args.lr = np.geomspace(limit / 1000, 2 * limit, CHOSEN)
         chosen.append(
-            f"{_CHOSEN} rates from a thousandth of {limit:.6g}, the largest that is sure to be stable, to twice it"
+            f"{CHOSEN} rates from a thousandth of {limit:.6g}, the largest that is sure to be stable, to twice it"
         )
     if "epochs" not in args:
-        args.epochs = _PASSES
-        chosen.append(f"{_PASSES} epochs")
+        args.epochs = PASSES
+        chosen.append(f"{PASSES} epochs")
     return f"Chosen: {', and '.join(chosen)}." if chosen else ""
 
 
@@ -503,6 +360,7 @@ def _info(args: argparse.Namespace) -> int:
         "NumPy": np.__version__,
         "matplotlib": _version("matplotlib", GET_PLOT),
         "tqdm": _version("tqdm", GET_PROGRESS),
+        "pyarrow": _version("pyarrow", GET_ARROW),
     }
     families = {"losses": _core.losses(), "optimizers": _core.optimizers(), "schedules": _core.schedules()}
     if args.json:

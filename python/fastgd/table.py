@@ -1,44 +1,36 @@
-"""Table: features, and for a fit a target, out of a CSV file. Every refusal is one sentence with file and line."""
+"""Table: features, and for a fit a target, out of a file. Every refusal is one sentence with the file and the place."""
 
 from __future__ import annotations
 
-import csv
 import re
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from operator import itemgetter
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgd._cells import Cells, Choose, ColumnError, TableError, place
+from fastgd._csv import NAMES, read_csv
 from fastgd._door import Array
-from fastgd.datasets import TABLES, open_table
+from fastgd._parquet import is_parquet, read_parquet
 
-#: names for shipped tables without a header
-_NAMES = {"points": ["x", "y"]}
-
-
-class TableError(ValueError):
-    """The file can't be used."""
-
-
-class ColumnError(TableError):
-    """The file may be fine, but the columns asked for aren't in it, or not so."""
+__all__ = ["ColumnError", "Features", "Table", "TableError", "read", "read_features"]
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Features X (n, d) and target y (n,) by name, and the line of the file that each row began on."""
+    """Features X (n, d) and target y (n,) by name, and the line of the file that each row began on, if it has lines."""
 
     source: str
     X: Array
     y: Array
     features: list[str]
     target: str
-    lines: NDArray[np.int64]
+    lines: NDArray[np.int64] | None
+
+    def where(self, row: int) -> str:
+        """Where a row of X is in the file, in words."""
+        return place(self.source, self.lines, row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,22 +43,8 @@ class Features:
     header: bool
 
 
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """The cells (n, columns) that were chosen, the names of their columns, and the line that each row began on."""
-
-    values: Array
-    names: list[str]
-    header: bool
-    lines: NDArray[np.int64]
-
-
-#: which columns to take, of the names that there are; and whether those are a header
-_Choose = Callable[[list[str], bool], list[int]]
-
-
 def read(source: str, target: str | None = None, columns: Sequence[str] | None = None) -> Table:
-    """Read a CSV file, or a shipped table by its name.
+    """Read a CSV or Parquet file, or a shipped table by its name.
 
     Parameters
     ----------
@@ -84,7 +62,8 @@ def read(source: str, target: str | None = None, columns: Sequence[str] | None =
     Raises
     ------
     TableError
-        If the file can't be read, isn't CSV in UTF-8, or a cell isn't a finite number.
+        If the file can't be read, isn't CSV in UTF-8 or Parquet, or a cell isn't a finite number; if pyarrow is missing
+        for Parquet.
     ColumnError
         If `target` or `columns` don't fit the file.
 
@@ -92,6 +71,9 @@ def read(source: str, target: str | None = None, columns: Sequence[str] | None =
     -----
     The first row is a header exactly when it has a cell that isn't a number. A first row of numbers and empty cells is
     data with something missing, and refused like any other. Blank lines are skipped.
+
+    A file is Parquet if its name ends in .parquet or .pq, or if it begins and ends as Parquet does; it always has a
+    header. Its rows are counted from 0. What pandas has kept of an index is no column.
 
     Examples
     --------
@@ -119,7 +101,7 @@ def read(source: str, target: str | None = None, columns: Sequence[str] | None =
 def read_features(
     source: str, features: Sequence[str] | None, target: str | None, d: int, columns: Sequence[str] | None = None
 ) -> Features:
-    """Read what a model of d features needs out of a CSV file, or of a shipped table.
+    """Read what a model of d features needs out of a CSV or Parquet file, or of a shipped table.
 
     Parameters
     ----------
@@ -154,7 +136,7 @@ def read_features(
                 of = f": {_some(features)}" if features else ""
                 raise ColumnError(f"--columns must name {d} columns, one for each feature{of}; got {len(columns)}")
             return _each_once(names, [_find(source, names, column, "--columns") for column in columns])
-        named = header or source in _NAMES
+        named = header or source in NAMES
         if features and (set(features) <= set(names) if named else set(names) == {*features, target}):
             return [names.index(name) for name in features]
         if (not named or not features) and len(names) == d:
@@ -173,122 +155,20 @@ def read_features(
     return Features(source, cells.values, cells.names, cells.header)
 
 
-def _open(source: str) -> IO[str]:
-    if source in TABLES:
-        return open_table(source)
-    # newline="" leaves line ends to csv; surrogates let a byte that isn't UTF-8 be named with its line
-    return open(source, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _read(source: str, choose: _Choose) -> _Cells:
+def _read(source: str, choose: Choose) -> Cells:
     try:
-        with _open(source) as file:
-            return _parse(source, file, choose)
+        if is_parquet(source):
+            return read_parquet(source, choose)
+        return read_csv(source, choose)
     except OSError as error:
         raise TableError(f"cannot read {source or repr('')}: {(error.strerror or str(error)).lower()}") from error
-
-
-def _parse(source: str, file: Iterable[str], choose: _Choose) -> _Cells:
-    rows = _rows(source, _text(source, file))
-    line, first = next(rows, (0, []))
-    if not first:
-        raise TableError(f"{source} is empty")
-    header = any(cell.strip() and _number(cell) is None for cell in first)
-    names = _header(f"{source}, line {line}", first) if header else _NAMES.get(source) or _numbered(first)
-    used = choose(names, header)
-    if not header:
-        rows = chain([(line, first)], rows)
-    lines, values = _values(source, rows, names, used)
-    if not lines:
-        raise TableError(f"{source}, line {line}: there is a header, but no row below it")
-
-    cells = np.frombuffer(values, np.float64).reshape(len(lines), len(used))
-    if not (finite := np.isfinite(cells)).all():
-        row, column = np.unravel_index(int(np.argmin(finite)), cells.shape)
-        where, value = f"{source}, line {lines[row]}", cells[row, column]
-        raise TableError(f"{where}: {value} in column {names[used[column]]!r} is not finite")
-    return _Cells(cells, [names[column] for column in used], header, np.frombuffer(lines, np.int64))
-
-
-def _text(source: str, file: Iterable[str]) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
-        if "\0" in line:
-            raise TableError(f"{source}, line {number}: there is a NUL byte, so this is not a text file")
-        if not line.isascii() and re.search("[\udc80-\udcff]", line):
-            raise TableError(f"{source}, line {number}: there are bytes that are not UTF-8 text")
-        yield line
-
-
-def _rows(source: str, text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """The line on which a row begins, and its cells; blank lines are left out."""
-    reader = csv.reader(text, strict=True, skipinitialspace=True)
-    began = 1
-    try:
-        for row in reader:
-            if len(row) > 1 or (row and row[0].strip()):
-                yield began, row
-            began = reader.line_num + 1
-    except csv.Error as error:
-        raise TableError(f"{source}, line {began}: this is not CSV ({error})") from error
-
-
-def _values(
-    source: str, rows: Iterable[tuple[int, list[str]]], names: list[str], used: list[int]
-) -> tuple[array[int], array[float]]:
-    """Line numbers, and the cells of the used columns row after row."""
-    only, width = used[0], len(names)
-    # of one column itemgetter makes no tuple
-    pick: Callable[[list[str]], Sequence[str]] = itemgetter(*used) if len(used) > 1 else lambda row: (row[only],)
-    lines, values = array("q"), array("d")
-    for line, row in rows:
-        if len(row) != width:
-            cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
-            raise TableError(f"{source}, line {line}: {cells} where the first row has {width}")
-        picked = pick(row)
-        try:
-            values.extend(map(float, picked))
-        except ValueError:
-            raise _bad_cell(f"{source}, line {line}", row, names, used) from None
-        if "_" in "".join(picked):  # float() takes 1_000, and nobody means it
-            raise _bad_cell(f"{source}, line {line}", row, names, used)
-        lines.append(line)
-    return lines, values
-
-
-def _bad_cell(where: str, row: list[str], names: list[str], used: list[int]) -> TableError:
-    column = next(column for column in sorted(used) if _number(row[column]) is None)
-    cell = row[column].strip()
-    if not cell:
-        return TableError(f"{where}: the cell in column {names[column]!r} is empty")
-    shown = cell if len(cell) <= 40 else cell[:37] + "..."
-    return TableError(f"{where}: {shown!r} in column {names[column]!r} is not a number")
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
-
-
-def _numbered(cells: list[str]) -> list[str]:
-    return [f"column {column}" for column in range(len(cells))]
-
-
-def _header(where: str, cells: list[str]) -> list[str]:
-    names = [" ".join(cell.split()) or numbered for cell, numbered in zip(cells, _numbered(cells), strict=True)]
-    for column, name in enumerate(names):
-        if not name.isprintable():
-            raise TableError(f"{where}: the name of column {column} has characters that can't be printed")
-        if names.index(name) < column:
-            raise TableError(f"{where}: columns {names.index(name)} and {column} are both named {name!r}")
-    return names
 
 
 def _choose(source: str, names: list[str], target: str | None, columns: Sequence[str] | None) -> tuple[list[int], int]:
     """Columns of the features, and of the target."""
     if len(names) == 1:
-        raise TableError(f"{source} has one column where a feature and a target are needed, separated by a comma")
+        comma = "" if is_parquet(source) else ", separated by a comma"
+        raise TableError(f"{source} has one column where a feature and a target are needed{comma}")
     at = len(names) - 1 if target is None else _find(source, names, target, "--target")
     if columns is None:
         return [column for column in range(len(names)) if column != at], at
