@@ -136,7 +136,11 @@ def test_every_float_comes_back_exactly() -> None:
 NONE = pa.array([None, None], pa.null())
 BAD: dict[str, tuple[Wide, str]] = {
     "strings": ({"x": ["1", "2"], "y": [1, 2]}, "f.parquet: column 'x' holds string, not numbers"),
-    "numbers that are names": (
+    "large strings": (
+        {"x": pa.array(["1"], pa.large_string()), "y": [1]},
+        "f.parquet: column 'x' holds string, not numbers",
+    ),
+    "names out of a few": (
         {"x": pa.array(["1", "2"]).dictionary_encode(), "y": [1, 2]},
         "f.parquet: column 'x' holds dictionary of string, not numbers",
     ),

@@ -22,7 +22,7 @@ from sklearn.utils import check_array
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from fastgd import _core
+from fastgd import _columns, _core
 from fastgd._by_fit import by_fit
 from fastgd._door import Array
 from fastgd._fit import DivergenceWarning
@@ -61,6 +61,19 @@ def _is_integer(value: Any, low: int) -> bool:
 
 def _is_flag(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
+
+
+def seen(X: Any, name: str = "X") -> Any:
+    """X so that scikit-learn reads it, names of columns included: refused if lazy, a record batch as a table."""
+    kind = type(X)
+    readable = any(hasattr(kind, way) for way in _columns.READABLE)
+    if not readable and (method := _columns.to_call_first(X)) is not None:
+        raise TypeError(f"{name} must be in memory, got a lazy {kind.__name__}; call .{method}() first")
+    if kind.__name__ == "RecordBatch" and hasattr(kind, "itercolumns"):
+        import pyarrow
+
+        return pyarrow.Table.from_batches([X])
+    return X
 
 
 def stored(X: Any) -> Table:
@@ -219,7 +232,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             )
         kinds = [np.float64, np.float32]
         more = {"y_numeric": True} if numeric else {}
-        X, y = validate_data(self, X, y, accept_sparse="csr", order="C", dtype=kinds, reset=first, **more)
+        X, y = validate_data(self, seen(X), y, accept_sparse="csr", order="C", dtype=kinds, reset=first, **more)
         if not first and hasattr(self, "coef_") and self.coef_.dtype != X.dtype:
             X = X.astype(self.coef_.dtype)  # batches of a stream are stored as its first
         return X, y
@@ -410,7 +423,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         if X_val is None or y_val is None:
             missing = "X_val" if X_val is None else "y_val"
             raise ValueError(f"X_val and y_val must be given together, got no {missing}")
-        rows = validate_data(self, X_val, reset=False, accept_sparse="csr", order="C", dtype=X.dtype)
+        rows = validate_data(self, seen(X_val, "X_val"), reset=False, accept_sparse="csr", order="C", dtype=X.dtype)
         if sparse.issparse(rows) != sparse.issparse(X):
             rows = rows.toarray() if sparse.issparse(rows) else type(X)(rows)
         y_val = column_or_1d(y_val, warn=True)
@@ -449,7 +462,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _scores(self, X: Any) -> Any:
         """X w + b, (n, outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        X = validate_data(self, seen(X), accept_sparse="csr", reset=False)
         coef: Any = self.coef_ if self.coef_.ndim == 2 else self.coef_.reshape(1, -1)
         raw = X @ coef.T
         return (raw.toarray() if sparse.issparse(raw) else np.asarray(raw)) + self.intercept_

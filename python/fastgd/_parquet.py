@@ -104,8 +104,9 @@ def _refuse_type(source: str, name: str, kind: Any) -> None:
 
     accepted = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null)
     if not any(accepts(kind) for accepts in accepted):
-        held = f"dictionary of {kind.value_type}" if types.is_dictionary(kind) else str(kind)
-        raise TableError(f"{source}: column {name!r} holds {held}, not numbers")
+        of = "dictionary of " if types.is_dictionary(kind) else ""
+        held = str(kind.value_type if of else kind).removeprefix("large_")
+        raise TableError(f"{source}: column {name!r} holds {of}{held}, not numbers")
 
 
 def _block(columns: list[Any]) -> tuple[Array, NDArray[np.bool_]]:

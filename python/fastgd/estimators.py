@@ -568,7 +568,7 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
 
     def _take_classes(self, y: Any, classes: Any, *, partial: bool) -> None:
         if not partial:
-            self.classes_ = np.unique(y)
+            self.classes_ = unique_labels(np.unique(y))  # strings in an object array become strings
         elif not hasattr(self, "classes_"):
             if classes is None:
                 raise ValueError("classes must be given on the first call to partial_fit, got None")
