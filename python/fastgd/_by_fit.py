@@ -42,7 +42,11 @@ def by_fit(
     if estimator.loss == "perceptron":
         _refuse_perceptron(estimator, len(X), validated=validation is not None)
     X_val, y_val = validation or (None, None)
-    automatic = estimator.learning_rate == "auto"
+    automatic, size = estimator.learning_rate == "auto", estimator.batch_size
+    if whole and estimator.average and (size is None or size >= len(y)):
+        raise ValueError(
+            f"average must be False where a batch is all of the rows (batch_size={size}), got {estimator.average!r}"
+        )
     average: bool | str = "tail" if estimator.average else "auto" if automatic and whole else False
     return fit(
         X,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.utils import check_array
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
@@ -33,6 +33,8 @@ from fastgd.insight import blame
 
 #: what random states draw seeds below
 SEEDS = 2**31 - 1
+#: coefficients and intercepts to begin with, or None, each with what messages call it
+Begin = list[tuple[Any, str]]
 #: losses of scikit-learn's names, where fastgd has another
 _LOSSES = {"squared_error": "half_mse"}
 #: which of epsilon's meanings a loss has
@@ -165,7 +167,12 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             require(_is_number(value) and 0 <= value < math.inf, name, value, "a finite number >= 0")
         require(_is_number(self.eta0) and 0 < self.eta0 < math.inf, "eta0", self.eta0, "a finite number > 0")
         require(_is_number(self.power_t) and math.isfinite(self.power_t), "power_t", self.power_t, "a finite number")
-        require(self.tol is None or (_is_number(self.tol) and self.tol >= 0), "tol", self.tol, "a number >= 0 or None")
+        tol, state = self.tol, self.random_state
+        held = tol is None or (_is_number(tol) and 0 <= tol < math.inf)
+        require(held, "tol", tol, "a finite number >= 0 or None")
+        held = state is None or isinstance(state, np.random.RandomState)
+        held = held or (isinstance(state, numbers.Integral) and 0 <= int(state) < 2**32)
+        require(held, "random_state", state, "an integer in [0, 2**32), a numpy.random.RandomState or None")
         ratio, share = self.l1_ratio, self.validation_fraction
         need = self.penalty == "elasticnet"
         accepted = "a number in [0, 1]" + ("" if need else " or None")
@@ -278,7 +285,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         outputs: Sequence[Output],
         weight: Any,
         *,
-        start: tuple[Any, Any] | None,
+        start: Begin | None,
         validation: Any = None,
         partial: bool = False,
     ) -> tuple[Any, Any]:
@@ -375,28 +382,30 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
                 diverged = found.message
         return Came(coef, intercept, found.n_epochs, found.history, diverged=diverged)
 
-    def _starts(self, outputs: int, d: int, dtype: Any, start: tuple[Any, Any] | None) -> list[Start]:
+    def _starts(self, outputs: int, d: int, dtype: Any, start: Begin | None) -> list[Start]:
         """Where each output's run begins: as given, else where the estimator is, else at zero."""
         t = getattr(self, "t_", 1.0)
         kept = self.__dict__.get("_iterate") if start is None and self.average else None
         if kept:
             return [Start(coef, b, mean, mean_b, t) for coef, b, mean, mean_b in kept]
-        coef, intercept = start or (self.__dict__.get("coef_"), self.__dict__.get("intercept_"))
+        (coef, name), (intercept, its_name) = start or [
+            (self.__dict__.get(name), name) for name in ("coef_", "intercept_")
+        ]
         one = outputs == 1
-        coef = _vector(coef, [(outputs, d), *([(d,)] if one else [])], dtype, "coef_init").reshape(outputs, d)
-        intercept = _vector(intercept, [(outputs,), *([()] if one else [])], dtype, "intercept_init").reshape(outputs)
+        coef = _vector(coef, [*([(d,)] if one else []), (outputs, d)], dtype, name).reshape(outputs, d)
+        intercept = _vector(intercept, [(outputs,), *([()] if one else [])], dtype, its_name).reshape(outputs)
         if self.positive and (coef < 0).any():
-            raise ValueError(f"coef_init must be >= 0 with positive=True, got {coef.min():g}")
+            raise ValueError(f"{name} must be >= 0 with positive=True, got {coef.min():g}")
         nothing = np.zeros(d if self.average else 0)
         return [Start(w, float(b), nothing, 0.0, t) for w, b in zip(coef, intercept, strict=True)]
 
-    def _begin(self, coef_init: Any, intercept_init: Any) -> tuple[Any, Any]:
+    def _begin(self, coef_init: Any, intercept_init: Any) -> Begin:
         """Forgets what a fit is to forget; where the fit begins."""
         warm = self.warm_start and hasattr(self, "coef_")
-        start = (
-            self.coef_ if warm and coef_init is None else coef_init,
-            self.intercept_ if warm and intercept_init is None else intercept_init,
-        )
+        start: list[tuple[Any, str]] = []
+        for given, name, kept in ((coef_init, "coef_init", "coef_"), (intercept_init, "intercept_init", "intercept_")):
+            of_last = warm and given is None
+            start.append((getattr(self, kept), f"{kept}, where warm_start begins,") if of_last else (given, name))
         for name in ("coef_", "intercept_", "t_", "_iterate"):
             self.__dict__.pop(name, None)
         return start
@@ -409,6 +418,8 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         _, rows = next(split.split(np.zeros((len(y), 1)), y))
         held = np.zeros(len(y), dtype=bool)
         held[rows] = True
+        if not self._accuracy:
+            self._tell_of_one(len(rows))
         if weight is not None and not weight[held].any():
             raise ValueError(
                 "sample_weight must not be zero on all validation rows, which early_stopping chose: "
@@ -423,7 +434,9 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         if X_val is None or y_val is None:
             missing = "X_val" if X_val is None else "y_val"
             raise ValueError(f"X_val and y_val must be given together, got no {missing}")
-        rows = validate_data(self, seen(X_val, "X_val"), reset=False, accept_sparse="csr", order="C", dtype=X.dtype)
+        X_val = seen(X_val, "X_val")
+        validate_data(self, X_val, reset=False, skip_check_array=True)  # names and number of columns
+        rows = check_array(X_val, accept_sparse="csr", order="C", dtype=X.dtype, input_name="X_val", estimator=self)
         if sparse.issparse(rows) != sparse.issparse(X):
             rows = rows.toarray() if sparse.issparse(rows) else type(X)(rows)
         y_val = column_or_1d(y_val, warn=True)
@@ -431,16 +444,32 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             raise ValueError(
                 f"y_val must have one entry for each of the {rows.shape[0]} rows of X_val, got {len(y_val)}"
             )
+        if not self._accuracy:
+            y_val = check_array(y_val, ensure_2d=False, dtype=X.dtype, input_name="y_val").astype(np.float64)
+            self._tell_of_one(len(y_val))
         return rows, y_val
+
+    def _tell_of_one(self, rows: int) -> None:
+        """Warn where the score that should say when to stop has no value."""
+        if rows == 1 and not self._by_fit:
+            warnings.warn(
+                "R^2 of one validation row is not defined, so that nothing stops this run before max_iter: give two "
+                "rows or more, or raise validation_fraction",
+                UndefinedMetricWarning,
+                stacklevel=5,
+            )
 
     def _what_went_wrong(self, outcome: Outcome, X: Any) -> str:
         """Why a run went astray, and what to do."""
         assert outcome["astray"] is not None
         end, _, zero = outcome["astray"]
         name, _ = self._loss()
-        squares = X.multiply(X) if sparse.issparse(X) else np.square(X, dtype=np.float64)
-        longest = float(np.asarray(squares.sum(axis=1)).max()) + bool(self.fit_intercept)
-        of_column = np.asarray(squares.mean(axis=0)).ravel()
+        if sparse.issparse(X):
+            squares = X.astype(np.float64).power(2)
+            of_row, of_column = (np.asarray(squares.sum(axis=axis)).ravel() for axis in (1, 0))
+        else:  # without a copy of X
+            of_row, of_column = (np.einsum(f"ij,ij->{kept}", X, X, dtype=np.float64) for kept in "ij")
+        longest, of_column = float(of_row.max()) + bool(self.fit_intercept), of_column / len(of_row)
         names = tuple(self.feature_names_in_) if hasattr(self, "feature_names_in_") else None
         because = blame(of_column, names=names, intercept=self.fit_intercept, largest=of_column.max(), of_l2=0.0)
         because = because and f"; what makes that so small is {because}"
@@ -477,7 +506,8 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         """Store `coef_` as an array again; returns the estimator."""
         check_is_fitted(self)
         if sparse.issparse(self.coef_):
-            self.coef_ = self.coef_.toarray()
+            dense = self.coef_.toarray()
+            self.coef_ = dense if self._accuracy else dense.ravel()  # a matrix has two dimensions
         return self
 
     def __sklearn_tags__(self) -> Any:

@@ -102,9 +102,10 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
     -----
     With a `batch_size` other than 1, another `optimizer`, learning_rate="auto", `standardize` or `positive` the work is
     done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be dense, weights count by
-    their share of the mean weight, rates fall by updates, and each `partial_fit` begins rules that remember anew and,
-    with "invscaling", keeps the rate of its first update. Otherwise all is as in scikit-learn 1.9, coefficients to
-    rounding, but for what docs/differences.md lists. Another thread must not write to X meanwhile.
+    their share of the mean weight, rates fall by updates, averages are of the later half of the epochs, and each
+    `partial_fit` begins rules that remember anew and, with "invscaling", keeps the rate of its first update. Otherwise
+    all is as in scikit-learn 1.9, coefficients to rounding, but for what docs/differences.md lists. Another thread must
+    not write to X meanwhile.
 
     Examples
     --------
@@ -260,8 +261,6 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
         y = np.asarray(y, dtype=X.dtype).astype(np.float64)
         weight = self._read_weights(sample_weight, X)
         rows, y_val = self._read_validation(X, *(validation or (None, None)))
-        if y_val is not None:
-            y_val = np.asarray(y_val, dtype=X.dtype).astype(np.float64)
         held = self._split(y, weight, ShuffleSplit) if rows is None else None
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(0, _SEEDS))
@@ -375,9 +374,10 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
     -----
     With loss="softmax", a `batch_size` other than 1, another `optimizer`, learning_rate="auto", `standardize` or
     `positive` the work is done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be
-    dense, weights count by their share of the mean weight, rates fall by updates, and each `partial_fit` begins rules
-    that remember anew and, with "invscaling", keeps the rate of its first update. Otherwise all is as in scikit-learn
-    1.9, coefficients to rounding, but for what docs/differences.md lists. Another thread must not write to X meanwhile.
+    dense, weights count by their share of the mean weight, rates fall by updates, averages are of the later half of the
+    epochs, and each `partial_fit` begins rules that remember anew and, with "invscaling", keeps the rate of its first
+    update. Otherwise all is as in scikit-learn 1.9, coefficients to rounding, but for what docs/differences.md lists.
+    Another thread must not write to X meanwhile.
 
     With more than two classes softmax has coefficients for each, all of them penalised; with two it has, as
     scikit-learn's LogisticRegression, those of `classes_[1]` against `classes_[0]`.
@@ -578,14 +578,16 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
                 f"classes must be those of the first call to partial_fit, {self.classes_}, got {classes!r}"
             )
         if len(self.classes_) < 2:
-            raise ValueError(f"y must hold two classes or more, got one class, {self.classes_[0]!r}")
+            raise ValueError(f"y must hold two classes or more, got one class, {self.classes_.tolist()[0]!r}")
         self._refuse_strangers(y, "y")
 
     def _refuse_strangers(self, y: Any, name: str) -> None:
         known = np.isin(y, self.classes_)
         if not known.all():
             at = int(np.argmin(known))
-            raise ValueError(f"{name} must hold labels of classes_, {self.classes_}, got {y[at]!r} in row {at}")
+            raise ValueError(
+                f"{name} must hold labels of classes_, {self.classes_}, got {y[at : at + 1].tolist()[0]!r} in row {at}"
+            )
 
     def _loss(self) -> tuple[str, dict[str, float]]:
         if self.loss == "softmax" and len(self.classes_) == 2:
@@ -657,7 +659,11 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         ----------
         X : array-like or sparse matrix, shape (n, d)
         """
-        scores = np.asarray(self._scores(X), dtype=np.float64)
+        scores = self._scores(X)
+        return self._probabilities(scores.astype(np.float64)).astype(scores.dtype)
+
+    def _probabilities(self, scores: Any) -> Any:
+        """(n, classes) of scores (n, outputs)."""
         if scores.shape[1] == 1:
             return self._chances(np.hstack([-scores, scores]))
         if self.loss == "softmax":
@@ -681,14 +687,15 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         ----------
         X : array-like or sparse matrix, shape (n, d)
         """
-        scores = np.asarray(self._scores(X), dtype=np.float64)
+        scores = self._scores(X)
+        kind, scores = scores.dtype, scores.astype(np.float64)
         if self.loss == "softmax" and scores.shape[1] > 1:
-            return _log_chances(scores)
+            return _log_chances(scores).astype(kind)
         if self.loss in ("log_loss", "softmax") and scores.shape[1] == 1:
             signed = np.hstack([scores, -scores])  # -log(1 + exp(s)), without overflow
-            return -(np.maximum(signed, 0) + np.log1p(np.exp(-np.abs(signed))))
+            return -(np.maximum(signed, 0) + np.log1p(np.exp(-np.abs(signed)))).astype(kind)
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return np.log(self._probabilities(scores)).astype(kind)
 
 
 def _log_chances(scores: Any) -> Any:

@@ -1,0 +1,139 @@
+"""Dropped in for scikit-learn's classes: types, shapes and messages, where coefficients are not the question."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn import linear_model
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
+
+import fastgd
+
+X, Y = fastgd.datasets.make_linear(n=120, coef=(1.0, -2.0, 3.0), rng=0)
+LABELS, THREE = np.where(Y > 4.0, "high", "low"), np.digitize(Y, [2.0, 6.0])
+KINDS: dict[str, tuple[Any, Any, Any]] = {
+    "regressor": (fastgd.SGDRegressor, linear_model.SGDRegressor, Y),
+    "two": (fastgd.SGDClassifier, linear_model.SGDClassifier, LABELS),
+    "three": (fastgd.SGDClassifier, linear_model.SGDClassifier, THREE),
+}
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+@kinds
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("loss", "average"), [("log_loss", False), ("modified_huber", False), ("log_loss", True)])
+def test_answers_have_the_types_of_scikit_learns(kind: str, dtype: str, loss: str, average: bool) -> None:
+    *makes, y = KINDS[kind]
+    options = {"average": average} | ({} if kind == "regressor" else {"loss": loss})
+    ours, theirs = (make(random_state=0, **options).fit(X.astype(dtype), y) for make in makes)
+    ways = ["predict"] + ["decision_function", "predict_proba", "predict_log_proba"] * (kind != "regressor")
+    for way in ways:
+        for rows in (X.astype(dtype), X, X.astype("float32"), sparse.csr_matrix(X.astype(dtype))):
+            with np.errstate(divide="ignore"):
+                found, expected = getattr(ours, way)(rows), getattr(theirs, way)(rows)
+            assert (found.dtype, found.shape) == (expected.dtype, expected.shape), way
+
+
+@kinds
+def test_a_model_that_was_stored_sparse_is_the_same_again(kind: str) -> None:
+    make, _, y = KINDS[kind]
+    model = make(random_state=0, warm_start=True, average=True).fit(X, y)
+    coef, said = model.coef_.copy(), model.predict(X)
+    found = model.sparsify().predict(sparse.csr_matrix(X))
+    assert np.allclose(found, said, rtol=1e-12) if kind == "regressor" else found.tolist() == said.tolist()
+    assert sparse.issparse(model.coef_)
+    assert model.sparsify().densify() is model.densify()
+    assert (model.coef_.shape, model.coef_.tolist()) == (coef.shape, coef.tolist())
+    again = model.sparsify().partial_fit(X, y)
+    assert again.coef_.shape == coef.shape
+    assert model.sparsify().fit(X, y).coef_.shape == coef.shape
+
+
+@pytest.mark.parametrize(
+    ("fit", "sentence"),
+    [
+        (lambda: fastgd.SGDClassifier().fit(X, ["a"] * 120), "y must hold two classes or more, got one class, 'a'"),
+        (
+            lambda: fastgd.SGDClassifier().partial_fit(X, THREE, classes=[0, 1]),
+            "y must hold labels of classes_, [0 1], got 2 in row ",
+        ),
+        (
+            lambda: fastgd.SGDClassifier().fit(X, LABELS, X_val=X[:2], y_val=["low", "middle"]),
+            "y_val must hold labels of classes_, ['high' 'low'], got 'middle' in row 1",
+        ),
+        (
+            lambda: fastgd.SGDRegressor(warm_start=True).fit(X, Y).fit(X[:, :2], Y),
+            "coef_, where warm_start begins, must have shape (2,) or (1, 2), got (3,)",
+        ),
+        (lambda: fastgd.SGDRegressor().fit(X, Y, coef_init=[1, 2]), "coef_init must have shape (3,) or (1, 3), got"),
+        (
+            lambda: fastgd.SGDClassifier(warm_start=True).fit(X, LABELS).fit(X, THREE),
+            "coef_, where warm_start begins, must have shape (3, 3), got (1, 3)",
+        ),
+        (
+            lambda: fastgd.SGDRegressor(batch_size=None, average=True).fit(X, Y),
+            "average must be False where a batch is all of the rows (batch_size=None), got True",
+        ),
+        (
+            lambda: fastgd.SGDRegressor(batch_size=500, average=7).fit(X, Y),
+            "average must be False where a batch is all of the rows (batch_size=500), got 7",
+        ),
+        (lambda: fastgd.SGDRegressor().fit(X, Y, X_val=X[:2], y_val=[np.nan, 1]), "Input y_val contains NaN"),
+        (lambda: fastgd.SGDRegressor().fit(X, Y, X_val=X[:2], y_val=[np.inf, 1]), "Input y_val contains infinity"),
+        (lambda: fastgd.SGDRegressor().fit(X, Y, X_val=X[:2] * np.nan, y_val=[1, 1]), "Input X_val contains NaN"),
+        (lambda: fastgd.SGDRegressor().fit(X, Y, X_val=X[:2], y_val=["a", "b"]), "could not convert string to float"),
+        (lambda: fastgd.SGDRegressor().fit(X, Y, X_val=X[:, :2], y_val=Y), "X has 2 features, but SGDRegressor is"),
+        (
+            lambda: fastgd.SGDClassifier().fit(X, LABELS, X_val=X[:2], y_val=np.array([None, "low"], object)),
+            "y_val must hold labels of classes_, ['high' 'low'], got None in row 0",
+        ),
+        (lambda: fastgd.SGDRegressor(tol=np.inf).fit(X, Y), "tol must be a finite number >= 0 or None, got inf"),
+    ],
+)
+def test_refused(fit: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
+        fit()
+
+
+@pytest.mark.parametrize("state", ["x", -1, 2**32, 1.5, True, np.random.default_rng(0), [1, 2]])
+@kinds
+def test_random_states_that_are_none(kind: str, state: Any) -> None:
+    make, _, y = KINDS[kind]
+    accepted = "random_state must be an integer in [0, 2**32), a numpy.random.RandomState or None, got "
+    if state is True:
+        assert np.array_equal(make(random_state=True).fit(X, y).coef_, make(random_state=1).fit(X, y).coef_)
+        return
+    with pytest.raises(ValueError, match=f"^{re.escape(accepted)}"):
+        make(random_state=state).fit(X, y)
+
+
+@pytest.mark.parametrize("options", [{"early_stopping": True, "validation_fraction": 0.001}, {}])
+def test_one_validation_row_has_no_r2_and_that_is_told_once(options: dict[str, Any]) -> None:
+    validation = {} if options else {"X_val": X[:1], "y_val": Y[:1]}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        fastgd.SGDRegressor(random_state=0, max_iter=20, **options).fit(X, Y, **validation)
+    assert [one.category for one in told] == [UndefinedMetricWarning, ConvergenceWarning]
+    assert str(told[0].message).startswith("R^2 of one validation row is not defined, so that nothing stops this run")
+    assert all(one.filename == __file__ for one in told)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fastgd.SGDClassifier(random_state=0).fit(X, LABELS, X_val=X[:1], y_val=LABELS[:1])
+
+
+@pytest.mark.parametrize("store", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("scale", [1e3, 1e18])
+def test_divergence_of_float32_rows_is_told_without_other_warnings(store: Any, scale: float) -> None:
+    rows = store((X * scale).astype(np.float32))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            fastgd.SGDRegressor(random_state=0, learning_rate="constant", max_iter=5, tol=None).fit(rows, Y)
+        except ValueError as error:
+            assert "left the range" in str(error)  # noqa: PT017
+    assert {one.category for one in told} <= {fastgd.DivergenceWarning}
