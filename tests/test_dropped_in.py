@@ -137,3 +137,12 @@ def test_divergence_of_float32_rows_is_told_without_other_warnings(store: Any, s
         except ValueError as error:
             assert "left the range" in str(error)  # noqa: PT017
     assert {one.category for one in told} <= {fastgd.DivergenceWarning}
+
+
+def test_full_batch_that_takes_long_is_told_of_the_accelerated_rule() -> None:
+    options: dict[str, Any] = {"loss": "log_loss", "learning_rate": "auto", "batch_size": None, "max_iter": 300}
+    with pytest.warns(ConvergenceWarning, match="raise max_iter, or use optimizer='accelerated'$"):
+        slow = fastgd.SGDClassifier(**options).fit(X, LABELS)
+    assert fastgd.SGDClassifier(**options, optimizer="accelerated").fit(X, LABELS).n_iter_ < slow.n_iter_ / 2
+    with pytest.warns(ConvergenceWarning, match="raise max_iter$"):
+        fastgd.SGDRegressor(max_iter=2).fit(X, Y)

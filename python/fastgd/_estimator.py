@@ -321,8 +321,10 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
                 warnings.warn(came.diverged.replace("lr=", "eta0="), DivergenceWarning, stacklevel=4)
                 break
         if not partial and self.tol is not None and self.n_iter_ == self.max_iter:
+            sooner = ", or use optimizer='accelerated'" if self.batch_size is None and self.optimizer == "sgd" else ""
             warnings.warn(
-                f"all of max_iter={self.max_iter} epochs were run, and tol={self.tol:g} was not met: raise max_iter",
+                f"all of max_iter={self.max_iter} epochs were run, and tol={self.tol:g} was not met: "
+                f"raise max_iter{sooner}",
                 ConvergenceWarning,
                 stacklevel=4,
             )
