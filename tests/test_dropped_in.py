@@ -93,6 +93,41 @@ def test_a_model_that_was_stored_sparse_is_the_same_again(kind: str) -> None:
             "y_val must hold labels of classes_, ['high' 'low'], got None in row 0",
         ),
         (lambda: fastgd.SGDRegressor(tol=np.inf).fit(X, Y), "tol must be a finite number >= 0 or None, got inf"),
+        (
+            lambda: fastgd.SGDClassifier().partial_fit(X, THREE, classes=[]),
+            "classes must hold two labels or more, got []",
+        ),
+        (
+            lambda: fastgd.SGDClassifier().partial_fit(X, THREE, classes=["b", "b"]),
+            "classes must hold two labels or more, got ['b']",
+        ),
+        (
+            lambda: fastgd.SGDClassifier(class_weight={0: np.nan}).fit(X, THREE),
+            "class_weight must be 'balanced', a dict of a finite number for each class, or None, got {0: nan}",
+        ),
+        (
+            lambda: fastgd.SGDClassifier(class_weight={0: "a"}).fit(X, THREE),
+            "class_weight must be 'balanced', a dict of a finite number for each class, or None, got {0: 'a'}",
+        ),
+        (
+            lambda: fastgd.SGDClassifier(class_weight={0: -1}, batch_size=8).fit(X, THREE),
+            "class_weight must be >= 0 and not 0 for all rows with batch_size=8, got {0: -1}",
+        ),
+        (
+            lambda: fastgd.SGDClassifier(class_weight={0: 0, 1: 0}, batch_size=8).fit(X, THREE > 0),
+            "class_weight must be >= 0 and not 0 for all rows with batch_size=8, got {0: 0, 1: 0}",
+        ),
+        *(
+            (
+                lambda name=name: fastgd.SGDRegressor(**{name: 2**70}).fit(X, Y),
+                f"{name} must be {'True, False or ' * (name == 'average')}an integer >= 1 below 2**63"
+                f"{' or None' * (name == 'batch_size')}, got 1180591620717411303424",
+            )
+            for name in ("max_iter", "n_iter_no_change", "average", "batch_size")
+        ),
+        (lambda: fastgd.SGDRegressor(alpha=10**400).fit(X, Y), "alpha must be a finite number >= 0, got 1000"),
+        (lambda: fastgd.SGDRegressor(eta0=10**400).fit(X, Y), "eta0 must be a finite number > 0, got 1000"),
+        (lambda: fastgd.SGDRegressor(tol=10**400).fit(X, Y), "tol must be a finite number >= 0 or None, got 1000"),
     ],
 )
 def test_refused(fit: Any, sentence: str) -> None:

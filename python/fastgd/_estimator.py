@@ -53,12 +53,24 @@ def require(held: bool, name: str, value: Any, accepted: str) -> None:
         raise ValueError(f"{name} must be {accepted}, got {value!r}")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and not math.isnan(value)
+def is_number(value: Any) -> bool:
+    """A number that a float64 holds, or an infinity."""
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+        return False
+    try:
+        return not math.isnan(float(value))
+    except OverflowError:
+        return False
 
 
 def _is_integer(value: Any, low: int) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)) and int(value) >= low
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+    return whole and low <= int(value) < 2**63
+
+
+def _integer(value: Any, low: int) -> str:
+    """What `_is_integer` accepts, in words."""
+    return f"an integer >= {low}" + (" below 2**63" if isinstance(value, numbers.Integral) and int(value) > low else "")
 
 
 def _is_flag(value: Any) -> bool:
@@ -161,14 +173,15 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         for name in ("fit_intercept", "shuffle", "early_stopping", "warm_start", "standardize", "positive"):
             require(_is_flag(getattr(self, name)), name, getattr(self, name), "True or False")
         for name in ("max_iter", "n_iter_no_change"):
-            require(_is_integer(getattr(self, name), 1), name, getattr(self, name), "an integer >= 1")
+            value = getattr(self, name)
+            require(_is_integer(value, 1), name, value, _integer(value, 1))
         for name in ("alpha", "epsilon"):
             value = getattr(self, name)
-            require(_is_number(value) and 0 <= value < math.inf, name, value, "a finite number >= 0")
-        require(_is_number(self.eta0) and 0 < self.eta0 < math.inf, "eta0", self.eta0, "a finite number > 0")
-        require(_is_number(self.power_t) and math.isfinite(self.power_t), "power_t", self.power_t, "a finite number")
+            require(is_number(value) and 0 <= value < math.inf, name, value, "a finite number >= 0")
+        require(is_number(self.eta0) and 0 < self.eta0 < math.inf, "eta0", self.eta0, "a finite number > 0")
+        require(is_number(self.power_t) and math.isfinite(self.power_t), "power_t", self.power_t, "a finite number")
         tol, state = self.tol, self.random_state
-        held = tol is None or (_is_number(tol) and 0 <= tol < math.inf)
+        held = tol is None or (is_number(tol) and 0 <= tol < math.inf)
         require(held, "tol", tol, "a finite number >= 0 or None")
         held = state is None or isinstance(state, np.random.RandomState)
         held = held or (isinstance(state, numbers.Integral) and 0 <= int(state) < 2**32)
@@ -176,14 +189,15 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         ratio, share = self.l1_ratio, self.validation_fraction
         need = self.penalty == "elasticnet"
         accepted = "a number in [0, 1]" + ("" if need else " or None")
-        require((ratio is None and not need) or (_is_number(ratio) and 0 <= ratio <= 1), "l1_ratio", ratio, accepted)
-        require(_is_number(share) and 0 < share < 1, "validation_fraction", share, "a number in (0, 1)")
+        require((ratio is None and not need) or (is_number(ratio) and 0 <= ratio <= 1), "l1_ratio", ratio, accepted)
+        require(is_number(share) and 0 < share < 1, "validation_fraction", share, "a number in (0, 1)")
         average = self.average
-        require(_is_flag(average) or _is_integer(average, 1), "average", average, "True, False or an integer >= 1")
+        accepted = f"True, False or {_integer(average, 1)}"
+        require(_is_flag(average) or _is_integer(average, 1), "average", average, accepted)
         verbose = self.verbose
         require(_is_flag(verbose) or _is_integer(verbose, 0), "verbose", verbose, "an integer >= 0")
         size = self.batch_size
-        require(size is None or _is_integer(size, 1), "batch_size", size, "an integer >= 1 or None")
+        require(size is None or _is_integer(size, 1), "batch_size", size, f"{_integer(size, 1)} or None")
         if self.learning_rate == "optimal":
             require(self.alpha > 0, "alpha", self.alpha, "> 0 with learning_rate='optimal', which divides by it")
         if self.learning_rate in ("pa1", "pa2"):
@@ -365,6 +379,9 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         """One output's run by `fastgd.fit`."""
         y, against = output.y, None
         factors = output.factors
+        if factors.min() < 0 or not factors.any():
+            accepted = f"class_weight must be >= 0 and not 0 for all rows with {self._what_asks()}"
+            raise ValueError(f"{accepted}, got {self.class_weight!r}")
         if (factors != 1).any():
             weight = factors if weight is None else weight * factors
         if output.held is not None:

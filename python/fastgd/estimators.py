@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
-from fastgd._estimator import CLASSIFICATION, REGRESSION, ByGradient, Output, require
+from fastgd._estimator import CLASSIFICATION, REGRESSION, ByGradient, Output, is_number, require
 from fastgd._online import Epochs
 
 __all__ = ["Epochs", "SGDClassifier", "SGDRegressor"]
@@ -457,8 +457,9 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
     def _check_parameters(self) -> None:
         super()._check_parameters()
         kind = self.class_weight
-        held = kind is None or isinstance(kind, dict) or (isinstance(kind, str) and kind == "balanced")
-        require(held, "class_weight", kind, "'balanced', a dict of a weight for each class, or None")
+        held = kind is None or (isinstance(kind, str) and kind == "balanced")
+        held = held or (isinstance(kind, dict) and all(is_number(one) and abs(one) < np.inf for one in kind.values()))
+        require(held, "class_weight", kind, "'balanced', a dict of a finite number for each class, or None")
         jobs = self.n_jobs
         held = jobs is None or (isinstance(jobs, (int, np.integer)) and not isinstance(jobs, bool) and jobs != 0)
         require(held, "n_jobs", jobs, "an integer other than 0, or None")
@@ -573,6 +574,8 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
             if classes is None:
                 raise ValueError("classes must be given on the first call to partial_fit, got None")
             self.classes_ = unique_labels(classes)
+            if len(self.classes_) < 2:
+                raise ValueError(f"classes must hold two labels or more, got {self.classes_.tolist()}")
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(
                 f"classes must be those of the first call to partial_fit, {self.classes_}, got {classes!r}"
