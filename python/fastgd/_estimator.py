@@ -77,7 +77,7 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
 
 
-def seen(X: Any, name: str = "X") -> Any:
+def in_memory(X: Any, name: str = "X") -> Any:
     """X so that scikit-learn reads it, names of columns included: refused if lazy, a record batch as a table."""
     kind = type(X)
     readable = any(hasattr(kind, way) for way in _columns.READABLE)
@@ -253,7 +253,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             )
         kinds = [np.float64, np.float32]
         more = {"y_numeric": True} if numeric else {}
-        X, y = validate_data(self, seen(X), y, accept_sparse="csr", order="C", dtype=kinds, reset=first, **more)
+        X, y = validate_data(self, in_memory(X), y, accept_sparse="csr", order="C", dtype=kinds, reset=first, **more)
         if not first and hasattr(self, "coef_") and self.coef_.dtype != X.dtype:
             X = X.astype(self.coef_.dtype)  # batches of a stream are stored as its first
         return X, y
@@ -453,7 +453,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         if X_val is None or y_val is None:
             missing = "X_val" if X_val is None else "y_val"
             raise ValueError(f"X_val and y_val must be given together, got no {missing}")
-        X_val = seen(X_val, "X_val")
+        X_val = in_memory(X_val, "X_val")
         validate_data(self, X_val, reset=False, skip_check_array=True)  # names and number of columns
         rows = check_array(X_val, accept_sparse="csr", order="C", dtype=X.dtype, input_name="X_val", estimator=self)
         if sparse.issparse(rows) != sparse.issparse(X):
@@ -510,7 +510,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _scores(self, X: Any) -> Any:
         """X w + b, (n, outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, seen(X), accept_sparse="csr", reset=False)
+        X = validate_data(self, in_memory(X), accept_sparse="csr", reset=False)
         coef: Any = self.coef_ if self.coef_.ndim == 2 else self.coef_.reshape(1, -1)
         raw = X @ coef.T
         return (raw.toarray() if sparse.issparse(raw) else np.asarray(raw)) + self.intercept_

@@ -114,6 +114,9 @@ def _block(columns: list[Any]) -> tuple[Array, NDArray[np.bool_]]:
     shape = len(columns[0]), len(columns)
     values, missing = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     for j, column in enumerate(columns):
-        missing[:, j] = np.asarray(column.is_null())
-        values[~missing[:, j], j] = np.asarray(column.drop_null())
+        if column.null_count:
+            missing[:, j] = np.asarray(column.is_null())
+            values[~missing[:, j], j] = np.asarray(column.drop_null())
+        else:
+            values[:, j] = np.asarray(column)
     return values, missing
