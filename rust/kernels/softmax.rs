@@ -82,8 +82,8 @@ fn one<V: Lanes>(raw: &mut [f64], y: usize, s: f64) -> f64 {
         for (e, raw) in e.iter_mut().zip(&*raw) {
             *e = raw - top;
         }
-        for l in 0..LANES {
-            e[l] = exp::<V>(e[l]);
+        for e in &mut e {
+            *e = exp::<V>(*e);
         }
         for (raw, e) in raw.iter_mut().zip(e) {
             *raw = e;
