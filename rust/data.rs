@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::error::Error;
 pub use crate::kernels::Lines;
 use crate::kernels::{self, Element, Set, prefetch, set};
+use crate::sparse::Sparse;
 
 /// Which rows: a run of neighbours, or a stretch of an order, which knows what comes after it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,14 @@ impl<'a> Pick<'a> {
     fn range(&self) -> &Range<usize> {
         match self {
             Pick::Run(range) | Pick::At { stretch: range, .. } => range,
+        }
+    }
+
+    /// The row that comes `ahead` places after place `at`, where the order tells.
+    pub fn soon(&self, at: usize, ahead: usize) -> Option<usize> {
+        match self {
+            Pick::Run(_) => None,
+            Pick::At { order, stretch } => order.get(stretch.start + at + ahead).map(|&i| i as usize),
         }
     }
 
@@ -93,6 +102,11 @@ const AHEAD_NUMBERS: usize = 1 << 14;
 pub trait Rows: Sync {
     /// Number of features.
     fn d(&self) -> usize;
+
+    /// The rows as such that hold few features each, if they are stored so.
+    fn sparse(&self) -> Option<&Sparse<'_>> {
+        None
+    }
 
     /// Whether the numbers of a row lie in many places.
     fn apart(&self) -> bool {
@@ -297,6 +311,64 @@ impl<T: Element> Rows for Dense<'_, T> {
         let (n, d) = (self.n(), self.d);
         let stored = |j| if self.by_columns { self.values[j * n + i] } else { self.values[i * d + j] };
         (0..d).map(|j| self.seen(j, stored(j)).powi(2)).sum()
+    }
+}
+
+/// Filled in block by block, where somebody asks for full rows.
+impl Rows for Sparse<'_> {
+    fn d(&self) -> usize {
+        Sparse::d(self)
+    }
+
+    fn sparse(&self) -> Option<&Sparse<'_>> {
+        Some(self)
+    }
+
+    fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s> {
+        room.resize(pick.len() * self.d(), 0.0);
+        self.fill(pick, Sparse::d(self), room);
+        self.again(pick, room)
+    }
+
+    fn again<'s>(&'s self, _pick: &'s Pick, room: &'s [f64]) -> Lines<'s> {
+        Lines::Together { values: room, stride: self.d(), beyond: 0 }
+    }
+
+    fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {
+        out.chunks_mut(stride).enumerate().take(pick.len()).for_each(|(at, out)| self.write(pick.row(at), out));
+    }
+
+    fn forward(&self, pick: &Pick, w: &[f64], b: &[f64], raw: &mut [f64], room: &mut Vec<f64>) {
+        let (d, outputs, mut offsets) = (self.d(), raw.len() / pick.len(), b.to_vec());
+        offsets.resize(outputs, 0.0);
+        if self.is_standard() {
+            self.see(w, room, &mut offsets);
+        }
+        let w = if self.is_standard() { &room[..] } else { w };
+        for (at, raw) in raw.chunks_exact_mut(outputs).enumerate() {
+            for ((raw, w), offset) in raw.iter_mut().zip(w.chunks_exact(d)).zip(&offsets) {
+                *raw = self.dot(pick.row(at), w) + offset;
+            }
+        }
+    }
+
+    fn backward(&self, pick: &Pick, slope: &[f64], grad: &mut [f64], _room: &[f64]) {
+        let outputs = slope.len() / pick.len();
+        let (mut own, mut slopes) = (vec![0.0; grad.len()], vec![0.0; outputs]);
+        for (at, slope) in slope.chunks_exact(outputs).enumerate() {
+            for ((own, sum), slope) in own.chunks_exact_mut(self.d()).zip(&mut slopes).zip(slope) {
+                self.add(pick.row(at), *slope, own);
+                *sum += slope;
+            }
+        }
+        if self.is_standard() {
+            self.turn(&mut own, &slopes);
+        }
+        grad.iter_mut().zip(&own).for_each(|(grad, own)| *grad += own);
+    }
+
+    fn square(&self, i: usize) -> f64 {
+        Sparse::square(self, i)
     }
 }
 

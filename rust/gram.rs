@@ -8,6 +8,7 @@ use crate::data::{Pick, Problem};
 use crate::error::{Error, zeros};
 use crate::kernels::{self, Lines, Set};
 use crate::observe::Watch;
+use crate::sparse::Sparse;
 use crate::threads::{each_part, parts};
 
 /// Numbers of a block: it is read several times, and should stay in the first-level cache.
@@ -86,11 +87,13 @@ const FAR: f64 = 0.99;
 /// # Errors
 /// What `watch` answers, and lack of memory.
 pub fn moments(problem: &Problem, cross: bool, set: Set, threads: usize, watch: &mut Watch) -> Result<Moments, Error> {
+    if let (Some(rows), false) = (problem.rows.sparse(), cross) {
+        return of_sparse(problem, rows, watch);
+    }
     let columns = problem.rows.d() + problem.outputs;
     let p = columns.next_multiple_of(8); // whole lanes; what is over stays 0
     let size = if cross { p.saturating_mul(p) } else { p };
-    // a row of no less than the mean weight: another may be an outlier that hardly counts
-    let first = problem.weight.iter().position(|&s| s >= problem.mean_weight).unwrap_or(0);
+    let first = typical(problem);
     let mut block = Block::new(p);
     block.load(problem, set, &Pick::Run(first..first + 1));
     let origin = block.z;
@@ -105,6 +108,32 @@ pub fn moments(problem: &Problem, cross: bool, set: Set, threads: usize, watch: 
         watch.tick(size)?;
     }
     Ok(cut(all, columns, cross))
+}
+
+/// A row of no less than the mean weight: another may be an outlier that hardly counts.
+fn typical(problem: &Problem) -> usize {
+    problem.weight.iter().position(|&s| s >= problem.mean_weight).unwrap_or(0)
+}
+
+/// The same without the products of different columns, at a cost of the numbers that sparse rows hold.
+fn of_sparse(problem: &Problem, rows: &Sparse, watch: &mut Watch) -> Result<Moments, Error> {
+    let Problem { y, weight, n, outputs, .. } = *problem;
+    let (d, first) = (rows.d(), typical(problem));
+    let s = |i: usize| weight.get(i).copied().unwrap_or(1.0);
+    let whole = if weight.is_empty() { n as f64 } else { weight.iter().sum() };
+    let mut origin = zeros(d + outputs, "the first row")?;
+    rows.write(first, &mut origin);
+    origin[d..].copy_from_slice(&y[first * outputs..][..outputs]);
+    let [mut mean, mut products, mut range] = rows.moments(weight, whole, &origin[..d], watch)?;
+    for k in 0..outputs {
+        let away = |i: usize| y[i * outputs + k] - origin[d + k];
+        let centre = (0..n).map(|i| s(i) * away(i)).sum::<f64>() / whole;
+        mean.push(centre);
+        products.push((0..n).map(|i| s(i) * (away(i) - centre).powi(2)).sum());
+        range.push((0..n).fold(0.0, |widest, i| if away(i).abs() > widest { away(i).abs() } else { widest }));
+        watch.tick(4 * n)?;
+    }
+    Ok(Moments { weight: whole, origin, mean, products, range })
 }
 
 /// The moments of some rows, summed about the mean of the first of them; once more where that was too far from the mean.

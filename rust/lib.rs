@@ -3,8 +3,9 @@
 //! ```text
 //! error, kernels                                     what is wrong with a request; the passes over a row
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
-//!   -> data, packed, penalty, threads -> objective, gram      what is minimised: mean loss over rows, plus penalty
-//!   -> row -> verdict -> online                   rows one by one, sparse ones too, as scikit-learn descends
+//!   -> row -> verdict -> online                      rows one by one, sparse ones too, as scikit-learn descends
+//!   -> row -> sparse -> data, packed, penalty, threads -> objective, gram -> lazy
+//!                                                    what is minimised: mean loss over rows, plus penalty
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
 //!        -> solver, descent, permute -> py           the loop, NumPy's permutations, and the door to Python
 //! ```
@@ -14,6 +15,7 @@ pub mod error;
 pub mod gram;
 pub mod history;
 pub mod kernels;
+pub mod lazy;
 pub mod loss;
 pub mod objective;
 pub mod observe;
@@ -27,6 +29,7 @@ pub mod row;
 pub mod sampler;
 pub mod schedule;
 pub mod solver;
+pub mod sparse;
 pub mod stop;
 pub mod tail;
 pub mod threads;

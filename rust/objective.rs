@@ -7,6 +7,7 @@ use crate::kernels::{self, Online, Set};
 use crate::loss::{Loss, Rates, Reduction, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
+use crate::sparse::Sparse;
 use crate::threads::{are_one, each_part, parts};
 
 /// A problem, a loss and a penalty. Parameters `theta` are one vector: the coefficients (outputs, d), then the intercepts.
@@ -21,6 +22,10 @@ pub struct Objective<'a> {
     pub threads: usize,
     pub set: Set,
 }
+
+/// Sparse rows whose slopes are asked for at once, and how many ahead memory is asked for.
+const TOGETHER: usize = 64;
+const AHEAD: usize = 8;
 
 /// How rows are stepped by in turn, and what is kept of it.
 pub struct InTurn<'a> {
@@ -43,6 +48,8 @@ pub struct Scratch {
     weight: Vec<f64>,
     /// A gradient that nobody asked for.
     grad: Vec<f64>,
+    /// As `Sparse::see` has it.
+    seen: Vec<f64>,
 }
 
 impl Objective<'_> {
@@ -152,7 +159,8 @@ impl Objective<'_> {
         c * s * self.factor(1) * (self.problem.rows.square(i) + one)
     }
 
-    fn factor(&self, rows: usize) -> f64 {
+    /// What makes a sum over so many rows their loss.
+    pub fn factor(&self, rows: usize) -> f64 {
         match self.reduction {
             Reduction::Mean => 1.0 / (self.problem.mean_weight * rows as f64),
             Reduction::Sum => 1.0,
@@ -168,11 +176,13 @@ impl Objective<'_> {
         scratch: &mut Scratch,
         watch: &mut Watch,
     ) -> Result<f64, Error> {
-        let least = 4 * self.problem.outputs; // so that the gradients of parts are small beside their rows
+        let sparse = self.problem.rows.sparse();
+        let least = sparse.map_or(1, |rows| rows.d() / rows.width());
+        let least = 4 * self.problem.outputs * least.max(1); // so that the gradients of parts are small beside their rows
         if are_one(batch.len(), least) {
             return self.part(batch, theta, grad, scratch, watch);
         }
-        let each = 2 * self.coefs();
+        let each = 2 * sparse.map_or(self.coefs(), |rows| 4 * self.problem.outputs * rows.width());
         let sums = each_part(parts(batch.len(), least), each, self.threads, watch, |part, watch| {
             let mut own = zeros(if grad.is_some() { theta.len() } else { 0 }, "the gradient of a part")?;
             let grad = grad.is_some().then_some(&mut own[..]);
@@ -198,7 +208,9 @@ impl Objective<'_> {
         scratch: &mut Scratch,
         watch: &mut Watch,
     ) -> Result<f64, Error> {
-        if self.problem.outputs == 1 {
+        if let Some(rows) = self.problem.rows.sparse() {
+            self.part_of_sparse(rows, batch, theta, grad, scratch, watch)
+        } else if self.problem.outputs == 1 {
             let mut unasked = std::mem::take(&mut scratch.grad);
             unasked.resize(theta.len(), 0.0);
             let sum = self.part_of_one(batch, theta, grad.unwrap_or(&mut unasked), scratch, watch);
@@ -234,6 +246,59 @@ impl Objective<'_> {
             grad_b.iter_mut().for_each(|grad| *grad += slope);
             sum += loss;
             watch.tick(2 * block.len() * w.len())?;
+        }
+        Ok(sum)
+    }
+
+    /// Over sparse rows, at a cost of their numbers and of the parameters; `grad` is 0 so far.
+    fn part_of_sparse(
+        &self,
+        rows: &Sparse,
+        batch: &Pick,
+        theta: &[f64],
+        mut grad: Option<&mut [f64]>,
+        scratch: &mut Scratch,
+        watch: &mut Watch,
+    ) -> Result<f64, Error> {
+        let (d, outputs) = (rows.d(), self.problem.outputs);
+        let (w, b) = theta.split_at(self.coefs());
+        let Scratch { raw, y, weight, seen, .. } = scratch;
+        let (mut offsets, mut slopes, mut sum) = (b.to_vec(), vec![0.0; outputs], 0.0);
+        offsets.resize(outputs, 0.0);
+        if rows.is_standard() {
+            rows.see(w, seen, &mut offsets);
+        }
+        let w = if rows.is_standard() { &seen[..] } else { w };
+        for block in batch.blocks(TOGETHER) {
+            let mut stored = 0;
+            raw.clear();
+            for at in 0..block.len() {
+                if let Some(soon) = block.soon(at, AHEAD) {
+                    rows.soon(soon);
+                }
+                let i = block.row(at);
+                raw.extend(w.chunks_exact(d).zip(&offsets).map(|(w, offset)| rows.dot(i, w) + offset));
+                stored += rows.len(i) + 1;
+            }
+            self.problem.targets(&block, &[], y, weight);
+            sum += self.loss.block(self.set, raw, Told { y, weight }, outputs);
+            watch.tick(4 * stored * outputs)?;
+            let Some(grad) = grad.as_deref_mut() else { continue };
+            for (at, of_row) in raw.chunks_exact(outputs).enumerate() {
+                for ((grad, sum), &slope) in grad.chunks_exact_mut(d).zip(&mut slopes).zip(of_row) {
+                    *sum += slope;
+                    if slope != 0.0 {
+                        rows.add(block.row(at), slope, grad);
+                    }
+                }
+            }
+        }
+        if let Some(grad) = grad {
+            let (grad_w, grad_b) = grad.split_at_mut(w.len());
+            if rows.is_standard() {
+                rows.turn(grad_w, &slopes);
+            }
+            grad_b.iter_mut().zip(&slopes).for_each(|(grad, slope)| *grad += slope);
         }
         Ok(sum)
     }

@@ -54,7 +54,8 @@ impl Packed {
         let bytes = problem.n.saturating_mul(Self::stride_of(problem) * size_of::<f64>());
         let apart = problem.rows.apart();
         let short = bytes >= LEAST_BYTES && Self::stride_of(problem) <= LONGEST;
-        if visits >= REPAID && bytes <= MOST_BYTES && (short || apart) {
+        let dense = problem.rows.sparse().is_none();
+        if visits >= REPAID && bytes <= MOST_BYTES && dense && (short || apart) {
             Packed::new(problem, set, threads, watch)
         } else {
             Ok(None)

@@ -2,6 +2,7 @@
 //! `fastgd._fit`; errors become ValueError here alone; a panic becomes one RuntimeError.
 
 mod online;
+mod sparse;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,11 +34,15 @@ use crate::sampler::{Permute, Shuffle};
 use crate::schedule::{SCHEDULES, Time, schedule};
 use crate::solver::{Config, Solution, solve as solve_in_rust};
 
+use self::sparse::Compressed;
+
 /// fastgd's engine. Called by `fastgd`, which checks what comes in; not meant to be called directly.
 #[pymodule]
 mod _core {
     #[pymodule_export]
     use super::online::descend_online;
+    #[pymodule_export]
+    use super::sparse::compress;
     #[pymodule_export]
     use super::{
         choose, finite, gradient_descent, kernel, loss_and_gradient, losses, moments, optimizers, predict, rate,
@@ -113,12 +118,14 @@ impl Failure {
 enum Table<'py> {
     F64(PyReadonlyArray2<'py, f64>),
     F32(PyReadonlyArray2<'py, f32>),
+    Sparse(Compressed<'py>),
 }
 
 impl<'py> Table<'py> {
     fn new(x: &Bound<'py, PyAny>) -> PyResult<Self> {
         Ok(match x.cast::<PyArray2<f32>>() {
             Ok(x) => Table::F32(x.try_readonly()?),
+            Err(_) if x.hasattr("indptr")? => Table::Sparse(Compressed::new(x)?),
             Err(_) => Table::F64(x.extract()?),
         })
     }
@@ -128,6 +135,7 @@ impl<'py> Table<'py> {
         match self {
             Table::F64(x) => work(&dense(x, standard)?, x.shape()[0]),
             Table::F32(x) => work(&dense(x, standard)?, x.shape()[0]),
+            Table::Sparse(x) => x.with(standard, |rows| work(rows, rows.n())),
         }
     }
 }

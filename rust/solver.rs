@@ -3,6 +3,7 @@
 use crate::data::{Pick, Problem};
 use crate::error::Error;
 use crate::history::{History, Record};
+use crate::lazy::{Lazy, Turns};
 use crate::objective::{InTurn, Objective, Scratch};
 use crate::observe::{Observe, State, Watch};
 use crate::optimizer::Optimizer;
@@ -259,8 +260,9 @@ impl<'a> Run<'a> {
     /// Many steps an epoch, each along the gradient of a few rows.
     fn batches(&mut self, size: usize, sampler: &mut Sampler) -> Result<Status, Error> {
         let n = self.objective.problem.n;
-        let by_rows = size == 1 && self.can_step_by_rows();
-        let along = !by_rows && self.can_step_along(size);
+        let mut lazy = Lazy::of(self.of_batches, self.config.optimizer.plain());
+        let by_rows = size == 1 && lazy.is_none() && self.can_step_by_rows();
+        let along = lazy.is_none() && !by_rows && self.can_step_along(size);
         let mut plateau = self.plateau();
         if !self.bounds.hold(self.loss) {
             return Ok(Status::Diverged);
@@ -269,10 +271,13 @@ impl<'a> Run<'a> {
             let (mut seen, mut sum, mut penalty) = (0, 0.0, 0.0);
             let order = sampler.epoch()?;
             while seen < n {
-                let unseen = if by_rows { self.rows_nobody_sees(n - seen) } else { 0 };
+                let unseen = if by_rows { self.steps_nobody_sees(n - seen).min(IN_TURN) } else { 0 };
                 if unseen > 0 && self.step_by_rows(&order.part(seen..seen + unseen), &mut sum, false)? {
                     seen += unseen;
                     continue;
+                }
+                if let Some(lazy) = &mut lazy {
+                    seen += self.step_lazily(lazy, &order.part(seen..n), size, (&mut sum, &mut penalty))?;
                 }
                 let batch = order.part(seen..(seen + size).min(n));
                 let wanted = self.config.record.wants_step(self.steps + 1);
@@ -354,13 +359,45 @@ impl<'a> Run<'a> {
         Ok(sum)
     }
 
-    /// How many of the next rows, `left` in this epoch, can go by unmeasured and unrecorded.
-    fn rows_nobody_sees(&self, left: usize) -> usize {
+    /// How many of the next steps, `left` in this epoch, can go by unmeasured and unrecorded.
+    fn steps_nobody_sees(&self, left: usize) -> usize {
         let until_record = match self.config.record {
             Record::Steps(every) => every - 1 - self.steps % every,
             _ => u64::MAX,
         };
-        IN_TURN.min(left - 1).min(usize::try_from(until_record).unwrap_or(usize::MAX))
+        (left - 1).min(usize::try_from(until_record).unwrap_or(usize::MAX))
+    }
+
+    /// Steps by the next batches of `size` rows as long as nobody looks; how many rows that took. Adds the sum of
+    /// `s_i loss_i`, and of the penalties that the rows found.
+    fn step_lazily(
+        &mut self,
+        lazy: &mut Lazy,
+        order: &Pick,
+        size: usize,
+        (sum, penalty): (&mut f64, &mut f64),
+    ) -> Result<usize, Error> {
+        let count = self.steps_nobody_sees(order.len().div_ceil(size));
+        if count == 0 {
+            return Ok(0);
+        }
+        let Config { schedule, implicit, .. } = &*self.config;
+        let (lr, steps, finished, last) = (self.lr, self.steps, self.epochs, self.last);
+        let turns = Turns {
+            theta: &mut self.theta,
+            tail: self.tail.make_room(0),
+            implicit: *implicit,
+            rate: &|turn| schedule.rate(lr, Time { k: steps + turn + 1, finished, last }),
+            size,
+            count,
+        };
+        let done = lazy.run(order, turns, &mut self.watch)?;
+        self.tail.make_room(done.count as u64);
+        self.steps += done.count as u64;
+        self.rate = if done.count > 0 { done.rate } else { self.rate };
+        *sum += done.sum;
+        *penalty += done.penalty;
+        Ok(done.count * size)
     }
 
     /// A step by each of a few rows in turn, losses added to `sum`. Where one of these isn't finite `false`, and neither

@@ -18,8 +18,11 @@ ROOT = Path(__file__).parent.parent
 SHELVES = [
     {"error"},
     {"kernels", "registry", "observe"},
-    {"data", "row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail"},
+    {"row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail"},
+    {"sparse"},
+    {"data"},
     {"objective", "sampler", "gram", "packed", "verdict"},
+    {"lazy"},
     {"solver", "descent", "permute", "online"},
     {"py"},
 ]

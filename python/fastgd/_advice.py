@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastgd._curvature import NOTHING, Modes
 from fastgd._door import Array
 from fastgd._request import Problem
+from fastgd._sparse import Csr
 from fastgd._statistics import Statistics
 from fastgd.insight import Stable, blame, called
 
@@ -134,7 +135,12 @@ def _of_data(look: Look) -> Iterator[str]:
     weight = look.asked.problem.sample_weight
     counted = np.flatnonzero(weight > 0) if weight is not None else np.arange(len(y))
     flat = np.flatnonzero(~(found.spread > 0)) if len(counted) > 1 else np.zeros(0, np.intp)
-    nought = [int(j) for j in flat if not look.asked.problem.X[counted, j].any()]
+    X = look.asked.problem.X
+    if isinstance(X, Csr):
+        high, low = X.extremes()
+        nought = [int(j) for j in flat if not high[j] > low[j]]
+    else:
+        nought = [int(j) for j in flat if not X[counted, j].any()]
     if nought:
         listed, them = _columns(look, nought)
         yield f"{listed} 0 in every row. Leave {them} out."

@@ -27,6 +27,7 @@ from fastgd._request import (
     make_threads,
     with_classes,
 )
+from fastgd._sparse import Csr
 from fastgd._standard import Frame, standard
 from fastgd._statistics import Moments, Statistics
 
@@ -47,6 +48,9 @@ _RECORDS = 10_000
 _ROUNDING, _HOP = 1e-12, 1e-3
 #: multiplications from which sufficient statistics are worth their pass, if the epochs are many, too
 _HEAVY = 1e8
+#: features of sparse rows up to which they are reduced to sufficient statistics, filled in block by block; by "auto"
+#: where the square of the features is at most so many times the numbers of a row
+_NARROW, _FILLED = 1000, 10_000
 #: rates of the rules that step by about the rate whatever the gradient
 BY_RATE = {"adagrad": 0.01, "rmsprop": 0.01, "adam": 0.001}
 
@@ -145,8 +149,8 @@ def make_plan(
     optimizer = _core.choose("optimizer", *_door.choice(optimizer, "optimizer"))
     implicit = check_use(optimizer[0], loss[0], batch_size, n)
     standardize = automatic if _is_auto(standardize) else _door.flag(standardize, "standardize", auto=True)
-    heavy = not endless and epochs * n * d > _HEAVY and min(epochs, n) > 4 * (d + problem.y.shape[1] + 1)
-    worth = automatic or endless or heavy or shared
+    heavy = not endless and epochs * problem.X.size > _HEAVY and min(epochs, n) > 4 * (d + problem.y.shape[1] + 1)
+    worth = (automatic or endless or heavy or shared) and _narrow(problem, engine, held_out=X_val is not None)
     engine = _engine(engine, worth=worth, squared=facts["squared"], batched=batch_size is not None, loss=loss[0])
     way = "gram" if engine == "gram" else "full batch" if batch_size is None else "batches"
     exact, certify = tol, False
@@ -229,6 +233,19 @@ def _engine(asked: Any, *, worth: bool, squared: bool, batched: bool, loss: str)
         raise ValueError(f'engine must be "rows" or "auto" for loss \'{loss}\', which is not squared, got "gram"')
     possible = squared and not batched
     return "gram" if asked == "gram" or (asked == "auto" and possible and worth) else "rows"
+
+
+def _narrow(problem: Problem, engine: Any, *, held_out: bool) -> bool:
+    """Whether statistics are worth it for the features: for full rows always, else while filled-in blocks are small."""
+    X = problem.X
+    if not isinstance(X, Csr):
+        return True
+    n, d = X.shape
+    if d > _NARROW and isinstance(engine, str) and engine == "gram":
+        raise ValueError(
+            f'engine must be "rows" or "auto" for a sparse X of more than {_NARROW:,} features, got "gram" for {d:,}'
+        )
+    return d <= _NARROW and d * d <= _FILLED * (X.size / n + 1) and not held_out
 
 
 def _tail(average: Any, batch_size: int | None, *, automatic: bool, validated: bool) -> bool:

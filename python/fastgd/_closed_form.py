@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastgd import _core, _door
-from fastgd._door import Array, Rows
+from fastgd._door import Array, Full
 from fastgd._parts import loss_and_gradient
 from fastgd._request import facts_of, make_loss, make_problem
 from fastgd._standard import Frame
@@ -31,6 +31,7 @@ def closed_form(
     Parameters
     ----------
     X : array-like, shape (n, d), or (n,) for one feature
+        A sparse one is filled in.
     y : array-like, shape (n,) or (n, K)
     loss : {"mse", "half_mse", "sse"}, default "mse"
     l2 : float, default 0
@@ -76,7 +77,7 @@ def closed_form(
     s = np.ones(len(problem.X)) if problem.sample_weight is None else problem.sample_weight
     s = s / s.sum() if facts["reduction"] == "mean" else s
     keep = s > 0
-    rows, targets, s = problem.X[keep], problem.y[keep], s[keep]
+    rows, targets, s = problem.rows(what="a closed form")[keep], problem.y[keep], s[keep]
     share = s / s.sum()
     y_mean = share @ targets if fit_intercept else np.zeros(targets.shape[1])
     Z, frame = _standardised(rows, share, l2 / (facts["curvature"] * s.sum()), centre=fit_intercept)
@@ -140,7 +141,7 @@ def _smallest(A: Array, scale: Array, solution: Array, rank: int) -> Array:
     return np.asarray(coef * scale[:, None])
 
 
-def _standardised(X: Rows, share: Array, ridge: float, *, centre: bool) -> tuple[Array, Frame]:
+def _standardised(X: Full, share: Array, ridge: float, *, centre: bool) -> tuple[Array, Frame]:
     """Centred (if asked) and scaled rows, and the coordinates that they are in.
 
     scale_j^2 is the weighted variance of column j (not centred: its mean square) plus `ridge`, which is the l2 penalty

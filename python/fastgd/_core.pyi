@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from numpy.typing import NDArray
+
 from fastgd import _online
 from fastgd._door import Array, Rows
 from fastgd._request import Config, Observe, Problem, Progress, Solution
@@ -11,6 +13,7 @@ from fastgd._standard import Frame
 __all__ = [
     "__version__",
     "choose",
+    "compress",
     "descend_online",
     "finite",
     "gradient_descent",
@@ -30,6 +33,9 @@ __version__: Final[str]
 release: Final[bool]
 
 def choose(family: str, name: str, given: dict[str, float]) -> tuple[str, dict[str, float]]: ...
+def compress(
+    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], d: int, n: int | None = None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None: ...
 def descend_online(
     X: _online.Table,
     told: _online.Told,
@@ -38,7 +44,7 @@ def descend_online(
     start: _online.Start,
     observe: Observe | None = None,
 ) -> _online.Outcome: ...
-def finite(values: Rows) -> bool: ...
+def finite(values: NDArray[Any]) -> bool: ...
 def gradient_descent(
     gradient: Callable[[Array], Array], fun: Callable[[Array], float] | None, config: Any
 ) -> tuple[Array, Array, str]: ...

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgd import _core
 from fastgd._door import Array
+from fastgd._sparse import Csr
 from fastgd._standard import Frame, standard
 from fastgd._statistics import Moments, Statistics
 
@@ -147,9 +148,12 @@ class Modes:
 
 
 def is_wide(problem: Problem, l2: float) -> bool:
-    """Whether all modes would cost too much: cubes of the features, or without l2 of the rows where these are fewer."""
+    """Whether all modes would cost too much: cubes of the features, or without l2 of the rows where these are fewer.
+
+    Sparse rows of many features are not filled in for it.
+    """
     n, d = problem.X.shape
-    return d > MANY and (n > MANY or l2 > 0)
+    return d > MANY and (n > MANY or l2 > 0 or isinstance(problem.X, Csr))
 
 
 def modes(

@@ -13,20 +13,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgd import _columns, _core
+from fastgd import _columns, _core, _sparse
+from fastgd._sparse import Csr
 
 Array = NDArray[np.float64]
-#: rows may also be stored as float32
-Rows = NDArray[np.float64] | NDArray[np.float32]
+#: full rows may also be stored as float32, and rows may be sparse
+Full = NDArray[np.float64] | NDArray[np.float32]
+Rows = Full | Csr
 
 _WIDE, _NARROW = np.dtype(np.float64), np.dtype(np.float32)
 
 
 def rows(X: Any, *, name: str = "X", check: bool = True) -> Rows:
-    """X as an (n, d) array of finite float64 or float32 in C or Fortran order; a one-dimensional X is one feature.
+    """X as an (n, d) array of finite float64 or float32 in C or Fortran order, or sparse as it is.
 
-    Without `check` it may hold what is not finite, and whoever asked looks later: see `finite`.
+    A one-dimensional X is one feature. Without `check` full rows may hold what is not finite, and whoever asked looks
+    later: see `finite`.
     """
+    if _sparse.is_sparse(X):
+        return _sparse.read(X, name)
+    return full_rows(X, name=name, check=check)
+
+
+def full_rows(X: Any, *, name: str = "X", check: bool = True) -> Full:
+    """The same of what is not sparse."""
     values = real_array(X, name)
     shape = values.shape
     if values.ndim == 1:
@@ -172,7 +182,7 @@ def real_array(value: Any, name: str) -> NDArray[Any]:
     masked = sys.modules.get("numpy.ma")  # NumPy loads it only when somebody uses it
     if masked is not None and isinstance(value, masked.MaskedArray):
         raise TypeError(f"{name} must not be a masked array; fill it first, for example with {name}.filled(...)")
-    if hasattr(type(value), "tocsr"):
+    if _sparse.is_sparse(value):
         raise TypeError(f"{name} must be dense, got a sparse {type(value).__name__}; use {name}.toarray()")
     if (method := _columns.to_call_first(value)) is not None:
         raise TypeError(f"{name} must be in memory, got a lazy {type(value).__name__}; call .{method}() first")

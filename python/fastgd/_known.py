@@ -34,7 +34,7 @@ def _even(plan: Plan) -> tuple[Array, Array]:
     """
     config = plan.work_config
     assert config.penalty_scale is not None
-    X, y = plan.work.X, plan.work.y
+    X, y = plan.work.rows(), plan.work.y
     if config.l2:
         side = np.diag(np.sqrt(config.l2 / 2) * config.penalty_scale)
         X, y = np.vstack([X, side]), np.vstack([y, np.zeros((len(side), y.shape[1]))])

@@ -36,7 +36,7 @@ def refine(solve: Solve, plan: Plan, first: Solution, observe: Observe | None, t
     """
     config, w, epochs, steps = plan.work_config, first["coef"], first["n_epochs"], first["n_steps"]
     rest = solve(
-        replace(plan.work, y=np.ascontiguousarray(plan.work.y - plan.work.X @ w.T)),
+        replace(plan.work, y=np.ascontiguousarray(plan.work.y - plan.work.rows() @ w.T)),
         replace(
             config,
             coef=np.zeros_like(w),

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgd import _columns, _core, _door
-from fastgd._door import Array, Rows
+from fastgd._door import Array, Full, Rows
+from fastgd._sparse import Csr, is_sparse
 from fastgd._standard import Frame
 from fastgd.result import FitResult
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Rows (n, d) in C or Fortran order, targets (n, K), weights (n,) or None: aligned, finite.
+    """Rows (n, d) in C or Fortran order or sparse, targets (n, K), weights (n,) or None: aligned, finite.
 
     Of a loss that couples outputs the targets are (n, 1): the numbers of `classes`.
     """
@@ -42,7 +43,7 @@ class Problem:
 
     def look(self) -> None:
         """Refuse what is not finite, if nobody has yet."""
-        if self.unseen is not None:
+        if self.unseen is not None and not isinstance(self.X, Csr):
             _door.finite(self.X, "X", self.unseen)
 
     @property
@@ -50,9 +51,10 @@ class Problem:
         """K"""
         return self.classes or self.y.shape[1]
 
-    def rows(self, part: slice = slice(None)) -> Rows:
-        """Rows in the coordinates that they are seen in."""
-        return self.X[part] if self.frame is None else self.frame.rows(self.X[part])
+    def rows(self, part: slice = slice(None), *, what: str = "this") -> Full:
+        """Full rows in the coordinates that they are seen in; `what` needs them."""
+        X = self.X.dense(part, what=what) if isinstance(self.X, Csr) else self.X[part]
+        return X if self.frame is None else self.frame.rows(X)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,14 +149,18 @@ _LARGE = 1 << 20
 
 def make_problem(X: Any, y: Any, sample_weight: Any = None, *, later: bool = False) -> Problem:
     """The arrays, checked; with `later`, whether a large X is finite may be left to who takes its sums."""
-    later = later and sample_weight is None and getattr(X, "nbytes", 0) >= _LARGE
+    full = not is_sparse(X)
+    later = later and full and sample_weight is None and getattr(X, "nbytes", 0) >= _LARGE
     rows = _door.rows(X, check=not later)
     targets = _door.targets(y, len(rows))
     weights = _door.weights(sample_weight, len(rows))
     if weights is not None and not weights.all():  # whatever a row of weight 0 holds, it does not count
         counted = weights > 0
-        first = int(np.argmax(counted))  # as another does, so that every loss is defined for it
-        rows = np.where(counted[:, None], rows, rows[first])
+        if isinstance(rows, Csr):
+            rows, first = rows.with_row_for(counted)
+        else:
+            first = int(np.argmax(counted))  # as another does, so that every loss is defined for it
+            rows = np.where(counted[:, None], rows, rows[first])
         targets = np.where(counted if targets.ndim == 1 else counted[:, None], targets, targets[first])
     one = targets.ndim == 1
     return Problem(

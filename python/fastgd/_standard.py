@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgd._door import Array, Rows
+from fastgd._door import Array, Full
 
 #: a scale below it has no inverse
 _LEAST = float(np.finfo(np.float64).tiny)
@@ -30,7 +30,7 @@ class Frame:
         coef = coef / self.scale
         return coef, intercept - coef @ self.mean + self.shift
 
-    def rows(self, X: Rows) -> Array:
+    def rows(self, X: Full) -> Array:
         """The rows in these coordinates."""
         return np.asarray((X - self.mean) * (1 / self.scale))
 

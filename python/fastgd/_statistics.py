@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgd import _core
 from fastgd._door import Array, Rows
+from fastgd._sparse import Csr
 from fastgd._standard import Frame
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def _evened(problem: Problem) -> tuple[Problem, float]:
 
 def _size(columns: Rows) -> Array:
     """Powers of two about as large as the largest number of each column."""
-    largest = np.maximum(columns.max(axis=0), -columns.min(axis=0)).astype(np.float64)
+    high, low = columns.extremes() if isinstance(columns, Csr) else (columns.max(axis=0), columns.min(axis=0))
+    largest = np.maximum(high, -low).astype(np.float64)
     return np.asarray(np.exp2(np.frexp(np.where(largest > 0, largest, 1.0))[1].clip(-1000, 1000)))
 
 
@@ -229,10 +231,11 @@ def _by_blocks(problem: Problem, moments: Moments) -> Array:
     """Householder reflections, block by block, about the mean."""
     n = len(problem.X)
     weight = np.ones(n) if problem.sample_weight is None else problem.sample_weight
+    stored = replace(problem, frame=None)
     factor = np.zeros((0, len(moments.mean)))
     for at in range(0, n, _BLOCK):
         part = slice(at, at + _BLOCK)
-        rows = np.hstack([np.asarray(problem.X[part], np.float64), problem.y[part]]) / moments.unit
+        rows = np.hstack([np.asarray(stored.rows(part), np.float64), problem.y[part]]) / moments.unit
         rows = np.sqrt(weight[part, None]) * (rows - moments.origin - moments.mean)
         factor = _reduced(np.vstack([factor, _reduced(rows)]))
     return factor

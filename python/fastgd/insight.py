@@ -10,6 +10,7 @@ import numpy as np
 from fastgd._curvature import EXACT, curvature
 from fastgd._door import Array
 from fastgd._request import facts_of
+from fastgd._sparse import Csr
 from fastgd._statistics import Moments
 
 if TYPE_CHECKING:
@@ -96,10 +97,11 @@ def batch_spread(problem: Problem, values: Array, vectors: Array | None, *, whol
     if vectors is not None and 0 < len(values) <= EXACT + 1 and values[-1] > _CERTAIN * values[0]:
         root = vectors.T / np.sqrt(values / whole)
     most, total = 0.0, np.zeros((len(values), len(values)))
+    if isinstance(problem.X, Csr) and root is None:  # without filling in what may be very wide
+        return whole * float((weight * (problem.X.squares(problem.frame) + intercept)).max())
     for at in range(0, n, _BLOCK):
         part = slice(at, at + _BLOCK)
-        rows = np.asarray(problem.X[part], np.float64)
-        rows = rows if problem.frame is None else problem.frame.rows(rows)
+        rows = np.asarray(problem.rows(part), np.float64)
         size = weight[part] * ((rows**2).sum(axis=1) + intercept)
         most = max(most, float(size.max()))
         if root is not None:
@@ -145,7 +147,7 @@ def explain_divergence(problem: Problem, config: Config, steps: int) -> str:
         c *= mean * (B or len(problem.X))
     scale = 1.0 if config.penalty_scale is None else config.penalty_scale
     with np.errstate(all="ignore"):
-        ridge = np.broadcast_to(config.l2 / c * scale**2, len(problem.X[0]))
+        ridge = np.broadcast_to(config.l2 / c * scale**2, problem.X.shape[1])
         asked = 0.0 if np.isnan(c) or not config.l2 else ridge
         largest, squares = curvature(problem, None, config.threads, intercept=config.fit_intercept, ridge=asked)
         spread = np.nan if B is None else c * _spread(problem, config, asked, facts["squared"])

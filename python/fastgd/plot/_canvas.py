@@ -98,7 +98,7 @@ def checked_history(result: Any) -> History:
     return history
 
 
-def checked_data(X: Any, y: Any, result: Any) -> tuple[_door.Rows, Array]:
+def checked_data(X: Any, y: Any, result: Any) -> tuple[_door.Full, Array]:
     """X and y, of the shapes that the result was fitted to."""
     shape = checked_result(result).coef.shape
     name = result.options["loss"][0]
@@ -107,7 +107,7 @@ def checked_data(X: Any, y: Any, result: Any) -> tuple[_door.Rows, Array]:
             f"result must be of a loss whose predictions are like y, got {name!r}, which scores classes; "
             "loss_curve and parameter_path draw it"
         )
-    rows = _door.rows(X)
+    rows = _door.full_rows(X)
     targets = _door.targets(y, len(rows))
     if rows.shape[1] != shape[-1]:
         raise ValueError(f"X must have {count(shape[-1], 'feature')} as in the fit, got {rows.shape[1]}")

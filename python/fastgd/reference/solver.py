@@ -38,7 +38,7 @@ class Run:
         self.config, self.observe, self.progress = config, observe, progress
         weight = np.ones(len(problem.X)) if problem.sample_weight is None else problem.sample_weight
         self.objective = Objective(
-            problem.rows(),
+            problem.rows(what="the reference"),  # full rows: those of a sparse matrix are filled in
             problem.y,
             weight,
             float(weight.mean()),
@@ -72,7 +72,7 @@ class Run:
         validation = config.validation
         self.validation = validation and replace(
             self.objective,
-            X=validation.rows(),
+            X=validation.rows(what="the reference"),
             y=validation.y,
             weight=np.ones(len(validation.X)),
             mean_weight=1.0,

@@ -1,0 +1,380 @@
+//! Lazy: steps along the gradients of a few sparse rows each, at the cost of what these hold, however many features there
+//! are. What a step does to all coefficients alike is kept aside, and caught up with where one of them is met again.
+//!
+//! With l2 and l1 a step of plain descent makes every coefficient w that its rows lack sign(w) max(0, f |w| - t). So w is
+//! kept as v with |w| = scale max(0, |v| - off), where each step multiplies `scale` by its f and then adds t / scale to
+//! `off`: v stays as it is until a row has it (after Langford, Li and Zhang, "Sparse Online Learning via Truncated
+//! Gradient", 2009, and Carpenter, "Lazy Sparse Stochastic Gradient Descent for Regularized Multinomial Logistic
+//! Regression", 2008). In centred coordinates each step moves w, besides, along the one direction mean / scale: so far is
+//! kept aside. Sums over steps, of iterates for their mean and of the penalty, are differences of sums of scales and offs.
+
+use crate::data::{Pick, Problem};
+use crate::error::{Error, zeros};
+use crate::loss::Told;
+use crate::objective::Objective;
+use crate::observe::Watch;
+use crate::penalty::Penalty;
+use crate::sparse::Sparse;
+
+/// How many rows ahead memory is asked for.
+const AHEAD: usize = 8;
+/// All coefficients are brought up to date when the scale is below this, so that few digits cancel.
+const SMALL: f64 = 1e-2;
+/// A step that leaves less of coefficients is taken by all of them at once.
+const ABRUPT: f64 = 0.25;
+/// Steps with l1 after which all coefficients are brought up to date, at least and at most.
+const WINDOW: (usize, usize) = (1024, 1 << 18);
+
+/// What a run is made of that can be stepped through lazily.
+pub struct Lazy<'a> {
+    objective: &'a Objective<'a>,
+    rows: &'a Sparse<'a>,
+    /// (d): mean / scale of each feature, what its coordinate is below 0 in rows without it; empty where that is 0.
+    lack: Vec<f64>,
+    raw: Vec<f64>,
+    y: Vec<f64>,
+    weight: Vec<f64>,
+}
+
+/// Batches that are stepped by.
+pub struct Turns<'a> {
+    /// As in `Objective`.
+    pub theta: &'a mut [f64],
+    /// The sum of iterates, or empty.
+    pub tail: &'a mut [f64],
+    /// The loss's curvature, where the rule divides each rate by 1 + rate times the curvature of the row.
+    pub implicit: Option<f64>,
+    /// The schedule's rate for the turn of this number, from 0.
+    pub rate: &'a dyn Fn(u64) -> f64,
+    /// Rows a batch, and how many batches.
+    pub size: usize,
+    pub count: usize,
+}
+
+/// What came of them.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// How many batches were stepped by: fewer than asked for where the loss of the next is not finite.
+    pub count: usize,
+    /// Of `s_i loss_i`, and of the rows of each batch times the penalty before its step.
+    pub sum: f64,
+    pub penalty: f64,
+    /// The latest rate.
+    pub rate: f64,
+}
+
+impl<'a> Lazy<'a> {
+    /// Of sparse rows and a rule whose step is `theta -= rate grad`; none where steps touch every coefficient in its own
+    /// way, as with a penalty in standardised coordinates, or looks at each, as where none may be negative.
+    pub fn of(objective: &'a Objective<'a>, plain: bool) -> Option<Self> {
+        let Penalty { l1, l2, positive, scale } = objective.penalty;
+        let rows = objective.problem.rows.sparse()?;
+        let uneven = (l1 != 0.0 || l2 != 0.0) && (!scale.is_empty() || rows.is_standard());
+        if !plain || uneven || positive {
+            return None;
+        }
+        let mut lack: Vec<f64> = rows.mean.iter().zip(rows.inverse).map(|(mean, inverse)| mean * inverse).collect();
+        if lack.iter().all(|&lack| lack == 0.0) {
+            lack.clear();
+        }
+        Some(Lazy { objective, rows, lack, raw: Vec::new(), y: Vec::new(), weight: Vec::new() })
+    }
+
+    /// Steps by the first batches of `order` in turn.
+    ///
+    /// # Errors
+    /// What `watch` answers, and lack of memory.
+    pub fn run(&mut self, order: &Pick, turns: Turns, watch: &mut Watch) -> Result<Done, Error> {
+        let Lazy { objective, rows, lack, raw, y, weight } = self;
+        let Objective { problem, loss, penalty, set, .. } = **objective;
+        let Problem { outputs, .. } = *problem;
+        let coefs = objective.coefs();
+        let (w, b) = turns.theta.split_at_mut(coefs);
+        let mut line = Line::new(rows, lack, w, b, turns.tail, &penalty)?;
+        let mut done = Done::default();
+        for batch in order.blocks(turns.size).take(turns.count) {
+            raw.clear();
+            let mut stored = 0;
+            for at in 0..batch.len() {
+                if let Some(soon) = batch.soon(at, AHEAD) {
+                    rows.soon(soon);
+                }
+                line.predict(batch.row(at), raw);
+                stored += rows.len(batch.row(at)) + 1;
+            }
+            problem.targets(&batch, &[], y, weight);
+            let sum = loss.block(set, raw, Told { y, weight }, outputs);
+            if !sum.is_finite() {
+                break;
+            }
+            let rate = (turns.rate)(done.count as u64);
+            let own = match turns.implicit {
+                Some(c) => rate / (1.0 + rate * objective.row_curvature(batch.first(), c)),
+                None => rate,
+            };
+            line.step(&batch, raw, own * objective.factor(batch.len()), (1.0 - own * penalty.l2, rate * penalty.l1));
+            done.sum += sum;
+            (done.rate, done.count) = (rate, done.count + 1);
+            watch.tick(4 * stored * outputs)?;
+        }
+        line.bring_up_to_date();
+        done.penalty = penalty.l1 * line.absolute + 0.5 * penalty.l2 * line.square;
+        Ok(done)
+    }
+}
+
+/// Sums over the steps so far; those over penalties are of the iterates that batches found, times their rows.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    off: f64,
+    /// Of scale, and scale off, after each step.
+    tail: [f64; 2],
+    /// Of scale, and scale off, before each.
+    absolute: [f64; 2],
+    /// Of scale^2, scale^2 off, scale^2 off^2, before each.
+    square: [f64; 3],
+}
+
+/// Coefficients and intercepts under way: w_kj = sign(v_kj) scale max(0, |v_kj| - off) + moved_k lack_j.
+struct Line<'a> {
+    rows: &'a Sparse<'a>,
+    lack: &'a [f64],
+    v: &'a mut [f64],
+    b: &'a mut [f64],
+    tail: &'a mut [f64],
+    /// Whether l1 is paid, and whether any sums are asked for.
+    cut: bool,
+    counted: bool,
+    scale: f64,
+    sums: Sums,
+    /// With l1 the sums after each step since all coefficients were up to date.
+    past: Vec<Sums>,
+    /// Sums of |w| and w^2 over the iterates that batches found, times their rows, but for what `sums` stand for.
+    absolute: f64,
+    square: f64,
+    /// (outputs): along `lack`, its sum over steps, and v . lack.
+    moved: Vec<f64>,
+    moved_sum: Vec<f64>,
+    along: Vec<f64>,
+    /// |lack|^2
+    length: f64,
+}
+
+impl<'a> Line<'a> {
+    fn new(
+        rows: &'a Sparse<'a>,
+        lack: &'a [f64],
+        v: &'a mut [f64],
+        b: &'a mut [f64],
+        tail: &'a mut [f64],
+        penalty: &Penalty,
+    ) -> Result<Self, Error> {
+        let outputs = v.len() / rows.d();
+        let along = match lack.len() {
+            0 => Vec::new(),
+            d => v.chunks_exact(d).map(|v| v.iter().zip(lack).map(|(v, lack)| v * lack).sum()).collect(),
+        };
+        Ok(Line {
+            cut: penalty.l1 != 0.0,
+            counted: penalty.l1 != 0.0 || penalty.l2 != 0.0 || !tail.is_empty(),
+            rows,
+            lack,
+            v,
+            b,
+            tail,
+            scale: 1.0,
+            sums: Sums::default(),
+            past: vec![Sums::default()],
+            absolute: 0.0,
+            square: 0.0,
+            moved: zeros(outputs, "coefficients")?,
+            moved_sum: zeros(outputs, "coefficients")?,
+            along,
+            length: lack.iter().map(|lack| lack * lack).sum(),
+        })
+    }
+
+    /// Adds the predictions of row `i`.
+    fn predict(&self, i: usize, raw: &mut Vec<f64>) {
+        let Line { rows, lack, scale, .. } = *self;
+        let off = self.sums.off;
+        for (k, v) in self.v.chunks_exact(rows.d()).enumerate() {
+            let b = self.b.get(k).copied().unwrap_or(0.0);
+            if rows.is_standard() {
+                let mut sums = [0.0; 2];
+                rows.each(i, |j, x| {
+                    let z = x * rows.inverse[j];
+                    sums[0] += z * v[j];
+                    sums[1] += lack.get(j).map_or(0.0, |lack| z * lack);
+                });
+                let along = self.along.get(k).copied().unwrap_or(0.0);
+                raw.push(sums[0] + self.moved[k] * (sums[1] - self.length) - along + b);
+            } else if self.cut {
+                let mut sum = 0.0;
+                rows.each(i, |j, x| sum += x * shrunk(v[j], off));
+                raw.push(scale * sum + b);
+            } else {
+                raw.push(scale * rows.dot(i, v) + b);
+            }
+        }
+    }
+
+    /// A step of `rate` along the sum of `slopes` (rows, outputs) times the rows of a batch, that makes every coefficient
+    /// w first f w, and then takes t off its size.
+    fn step(&mut self, batch: &Pick, slopes: &[f64], rate: f64, (f, t): (f64, f64)) {
+        self.count_penalty(batch.len() as f64);
+        let late =
+            self.scale * f < SMALL || self.past.len() > self.rows.d().saturating_mul(4).clamp(WINDOW.0, WINDOW.1);
+        if late || f < ABRUPT {
+            self.bring_up_to_date();
+        }
+        if f < ABRUPT {
+            self.v.iter_mut().for_each(|v| *v *= f);
+        } else {
+            self.scale *= f;
+        }
+        let rate = rate / self.scale;
+        match (self.cut, self.counted) {
+            (true, _) => self.add::<true, true>(batch, slopes, rate),
+            (false, true) => self.add::<false, true>(batch, slopes, rate),
+            (false, false) => self.add::<false, false>(batch, slopes, rate),
+        }
+        self.count_iterate(t);
+    }
+
+    /// v -= rate slope x for each row, and what goes with it.
+    fn add<const CUT: bool, const COUNTED: bool>(&mut self, batch: &Pick, slopes: &[f64], rate: f64) {
+        let (rows, lack, outputs) = (self.rows, self.lack, self.moved.len());
+        for (at, slopes) in slopes.chunks_exact(outputs).enumerate() {
+            for (k, &slope) in slopes.iter().enumerate().filter(|(_, slope)| **slope != 0.0) {
+                let (c, first, i) = (-rate * slope, k * rows.d(), batch.row(at));
+                if rows.is_standard() {
+                    let mut along = 0.0;
+                    rows.each(i, |j, x| {
+                        let by = c * x * rows.inverse[j];
+                        self.change::<CUT, COUNTED>(first + j, by);
+                        along += lack.get(j).map_or(0.0, |lack| lack * by);
+                    });
+                    self.along.get_mut(k).into_iter().for_each(|sum| *sum += along);
+                    self.moved[k] -= if lack.is_empty() { 0.0 } else { c };
+                } else {
+                    rows.each(i, |j, x| self.change::<CUT, COUNTED>(first + j, c * x));
+                }
+                self.b.get_mut(k).into_iter().for_each(|b| *b += c * self.scale);
+            }
+        }
+    }
+
+    /// v_at, as it is seen, moves so far.
+    #[inline(always)]
+    fn change<const CUT: bool, const COUNTED: bool>(&mut self, at: usize, by: f64) {
+        let (old, off) = (self.v[at], self.sums.off);
+        let mut new = if CUT { shrunk(old, off) + by } else { old + by };
+        if CUT {
+            new = (new.abs() + off).copysign(new);
+            if new.abs() <= off {
+                new = 0.0;
+            }
+        }
+        self.v[at] = new;
+        if COUNTED {
+            self.settle(at, old, 1.0, self.sums_of::<CUT>(old));
+            self.settle(at, new, -1.0, self.sums);
+        }
+    }
+
+    /// The sums over the steps in which a coefficient kept as `v` was not 0.
+    #[inline(always)]
+    fn sums_of<const CUT: bool>(&self, v: f64) -> Sums {
+        if CUT && v.abs() <= self.sums.off && v != 0.0 {
+            self.past[self.past.partition_point(|sums| sums.off < v.abs()).max(1) - 1]
+        } else {
+            self.sums
+        }
+    }
+
+    /// Counts `times` what a coefficient that was always `v` would have had part in.
+    #[inline(always)]
+    fn settle(&mut self, at: usize, v: f64, times: f64, sums: Sums) {
+        if v == 0.0 {
+            return;
+        }
+        let (size, Sums { tail, absolute, square, .. }) = (v.abs(), sums);
+        if let Some(sum) = self.tail.get_mut(at) {
+            *sum += times * v.signum() * (size * tail[0] - tail[1]);
+        }
+        self.absolute += times * (size * absolute[0] - absolute[1]);
+        self.square += times * ((size * square[0] - 2.0 * square[1]) * size + square[2]);
+    }
+
+    /// Counts the penalty that a batch of so many rows finds.
+    fn count_penalty(&mut self, rows: f64) {
+        if !self.counted {
+            return;
+        }
+        let (scale, off, sums) = (self.scale, self.sums.off, &mut self.sums);
+        sums.absolute[0] += rows * scale;
+        sums.absolute[1] += rows * scale * off;
+        sums.square[0] += rows * scale * scale;
+        sums.square[1] += rows * scale * scale * off;
+        sums.square[2] += rows * scale * scale * off * off;
+        if let Some(latest) = self.past.last_mut() {
+            *latest = self.sums;
+        }
+    }
+
+    /// Takes `t` off the size of all coefficients, and counts where they are now.
+    fn count_iterate(&mut self, t: f64) {
+        if !self.counted {
+            return;
+        }
+        if self.cut {
+            self.sums.off += t / self.scale;
+        }
+        self.sums.tail[0] += self.scale;
+        self.sums.tail[1] += self.scale * self.sums.off;
+        if self.cut {
+            self.past.push(self.sums);
+        }
+        if let Some((_, tail)) = self.tail.split_at_mut_checked(self.v.len()) {
+            tail.iter_mut().zip(&*self.b).for_each(|(sum, b)| *sum += b);
+            self.moved_sum.iter_mut().zip(&self.moved).for_each(|(sum, moved)| *sum += moved);
+        }
+    }
+
+    /// Brings all coefficients up to date: scale 1, off 0, nothing aside.
+    fn bring_up_to_date(&mut self) {
+        let (d, off, scale) = (self.rows.d(), self.sums.off, self.scale);
+        if self.counted {
+            for at in 0..self.v.len() {
+                let v = self.v[at];
+                let sums = if self.cut { self.sums_of::<true>(v) } else { self.sums };
+                self.settle(at, v, 1.0, sums);
+            }
+        }
+        if off != 0.0 || scale != 1.0 {
+            self.v.iter_mut().for_each(|v| *v = scale * shrunk(*v, off));
+        }
+        if !self.lack.is_empty() {
+            for (k, v) in self.v.chunks_exact_mut(d).enumerate() {
+                v.iter_mut().zip(self.lack).for_each(|(v, lack)| *v += self.moved[k] * lack);
+                if let Some(tail) = self.tail.get_mut(k * d..(k + 1) * d) {
+                    tail.iter_mut().zip(self.lack).for_each(|(sum, lack)| *sum += self.moved_sum[k] * lack);
+                }
+                self.along[k] += self.moved[k] * self.length;
+            }
+            self.moved.fill(0.0);
+            self.moved_sum.fill(0.0);
+        }
+        self.scale = 1.0;
+        self.sums = Sums::default();
+        self.past.clear();
+        self.past.push(self.sums);
+    }
+}
+
+/// Toward zero by `off`, and no further.
+#[inline(always)]
+fn shrunk(v: f64, off: f64) -> f64 {
+    v.signum() * (v.abs() - off).max(0.0)
+}
