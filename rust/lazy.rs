@@ -147,8 +147,9 @@ struct Line<'a> {
     counted: bool,
     scale: f64,
     sums: Sums,
-    /// With l1 the sums after each step since all coefficients were up to date.
+    /// With l1 the sums after each step since all coefficients were up to date, and `off` once more, to be searched.
     past: Vec<Sums>,
+    offs: Vec<f64>,
     /// Sums of |w| and w^2 over the iterates that batches found, times their rows, but for what `sums` stand for.
     absolute: f64,
     square: f64,
@@ -185,6 +186,7 @@ impl<'a> Line<'a> {
             scale: 1.0,
             sums: Sums::default(),
             past: vec![Sums::default()],
+            offs: vec![0.0],
             absolute: 0.0,
             square: 0.0,
             moved: zeros(outputs, "coefficients")?,
@@ -286,11 +288,7 @@ impl<'a> Line<'a> {
     /// The sums over the steps in which a coefficient kept as `v` was not 0.
     #[inline(always)]
     fn sums_of<const CUT: bool>(&self, v: f64) -> Sums {
-        if CUT && v.abs() <= self.sums.off && v != 0.0 {
-            self.past[self.past.partition_point(|sums| sums.off < v.abs()).max(1) - 1]
-        } else {
-            self.sums
-        }
+        if CUT && v.abs() <= self.sums.off && v != 0.0 { self.past[last_below(&self.offs, v.abs())] } else { self.sums }
     }
 
     /// Counts `times` what a coefficient that was always `v` would have had part in.
@@ -335,6 +333,7 @@ impl<'a> Line<'a> {
         self.sums.tail[1] += self.scale * self.sums.off;
         if self.cut {
             self.past.push(self.sums);
+            self.offs.push(self.sums.off);
         }
         if let Some((_, tail)) = self.tail.split_at_mut_checked(self.v.len()) {
             tail.iter_mut().zip(&*self.b).for_each(|(sum, b)| *sum += b);
@@ -370,11 +369,62 @@ impl<'a> Line<'a> {
         self.sums = Sums::default();
         self.past.clear();
         self.past.push(self.sums);
+        self.offs.clear();
+        self.offs.push(0.0);
     }
+}
+
+/// Where the last of rising numbers, the first of them 0, is that is below `x`, which the last of all is not: they rise
+/// evenly, so that a guess is near and few are looked at.
+fn last_below(offs: &[f64], x: f64) -> usize {
+    const NEAR: usize = 2;
+    let (mut low, mut high) = (0, offs.len() - 1);
+    while high - low > 2 * NEAR {
+        let share = (x - offs[low]) / (offs[high] - offs[low]);
+        let guess = (low + (share * (high - low) as f64) as usize).clamp(low + 1, high - 1);
+        let before = (low, high);
+        if offs[guess] < x {
+            low = guess;
+            let beyond = (guess + NEAR).min(high);
+            (low, high) = if offs[beyond] < x { (beyond, high) } else { (low, beyond) };
+        } else {
+            high = guess;
+            let beyond = guess.saturating_sub(NEAR).max(low);
+            (low, high) = if offs[beyond] < x { (beyond, high) } else { (low, beyond) };
+        }
+        if high - low > (before.1 - before.0) / 2 {
+            let middle = low + (high - low) / 2;
+            (low, high) = if offs[middle] < x { (middle, high) } else { (low, middle) };
+        }
+    }
+    low + offs[low..high].partition_point(|&off| off < x).max(1) - 1
 }
 
 /// Toward zero by `off`, and no further.
 #[inline(always)]
 fn shrunk(v: f64, off: f64) -> f64 {
     v.signum() * (v.abs() - off).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_searched_for_is_found_however_it_rises() {
+        for power in [0.3, 1.0, 7.0, 60.0] {
+            for n in [2, 5, 6, 100, 3001] {
+                let mut offs: Vec<f64> = (0..n).map(|i| (f64::from(i) / 9.0).powf(power)).collect();
+                for flat in (10..n as usize).step_by(7) {
+                    offs[flat] = offs[flat - 1]; // a rate of 0
+                }
+                for at in (1..n as usize).step_by(3) {
+                    let between = [offs[at], 0.5 * (offs[at - 1] + offs[at])];
+                    for x in between.into_iter().filter(|&x| x > 0.0 && x <= offs[n as usize - 1]) {
+                        assert_eq!(last_below(&offs, x), offs.partition_point(|&off| off < x) - 1, "{power} {n} {at}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -18,12 +18,14 @@ from fastgd._statistics import Moments, Statistics
 if TYPE_CHECKING:
     from fastgd._request import Problem
 
-#: features beyond which the largest curvature is found by power iteration instead of all eigenvalues
+#: features beyond which the largest curvature is found by Lanczos's method instead of all eigenvalues
 EXACT = 128
 #: the smaller of rows and features, beyond which the modes are those that some passes of Lanczos see
 MANY = 512
 #: these passes at most, and numbers that their vectors may take
 _PASSES, _ROOM = 50, 1 << 26
+#: passes at most for the largest curvature alone, and its relative error
+_MOST_PASSES, _CLOSE = 100, 1e-5
 #: singular values so small beside the largest have lost digits, which the inverse has not
 _SURE = 1e-6
 #: columns whose sizes differ so much, or means from 0 beside their deviations, may lose directions to it
@@ -38,8 +40,8 @@ def curvature(
     """Largest eigenvalue of the weighted mean of x x^T, x a row and a 1 for the intercept; each column's mean square.
 
     The rows are seen in the problem's coordinates; `moments` are those of the rows as they are, if they are known.
-    `ridge`, one for each feature or for all, is added to the matrix's diagonal. For many columns by power iteration
-    from the diagonal, to about 1e-4; else all eigenvalues.
+    `ridge`, one for each feature or for all, is added to the matrix's diagonal. For many columns by passes of Lanczos's
+    method from the diagonal; else all eigenvalues.
     """
     n, d = problem.X.shape
     if d <= EXACT:
@@ -56,16 +58,41 @@ def curvature(
     squares = (moments.spread[:d] / scale) ** 2 + ((moments.at[:d] - centre) / scale) ** 2
     if not np.isfinite(squares).all():
         return np.inf, squares
-    v, b, largest = np.sqrt(squares + ridge), 1.0 * intercept, 0.0
-    for _ in range(100):
-        length = np.hypot(np.linalg.norm(v), b)
-        v, b, before = v / length, b / length, largest
-        _, grad, grad_b = gradient(one, v[None], np.array([b]), threads)
-        v, b = grad[0] + ridge * v, float(grad_b[0]) if intercept else 0.0
-        largest = float(np.hypot(np.linalg.norm(v), b))
-        if abs(largest - before) <= 1e-5 * largest:
+
+    def apply(v: Array) -> Array:
+        _, grad, grad_b = gradient(one, v[None, :d].copy(), v[d:].copy() if intercept else np.zeros(1), threads)
+        return np.append(grad[0] + ridge * v[:d], grad_b[: int(intercept)])
+
+    return _largest(apply, np.append(np.sqrt(squares + ridge), np.ones(int(intercept)))), squares
+
+
+def _largest(apply: Callable[[Array], Array], start: Array) -> float:
+    """The largest eigenvalue of a symmetric positive matrix, by Lanczos's three terms, which need two vectors only.
+
+    Rounding makes copies of values that are found, which does no harm to the largest. It is there once what the value
+    owes to the next direction is small (Parlett, "The Symmetric Eigenvalue Problem", 1998, sections 13.2 and 13.6).
+    """
+    length = float(np.linalg.norm(start))
+    if not 0 < length < np.inf:
+        return length
+    v, before, largest = start / length, np.zeros_like(start), 0.0
+    alpha: list[float] = []
+    beta: list[float] = []
+    for _ in range(_MOST_PASSES):
+        w = apply(v)
+        alpha.append(float(w @ v))
+        w = w - alpha[-1] * v - (beta[-1] * before if beta else 0.0)
+        T = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
+        if not np.isfinite(T).all():
+            return np.inf
+        values, vectors = np.linalg.eigh(T)
+        last, largest = largest, float(values[-1])
+        beta.append(float(np.linalg.norm(w)))
+        left = beta[-1] * abs(vectors[-1, -1])  # the value is within that of one of the matrix
+        if left <= _CLOSE * largest or (left <= 1e-2 * largest and largest - last <= _CLOSE / 10 * largest):
             break
-    return largest, squares
+        v, before = w / beta[-1], v
+    return max(largest, 0.0)
 
 
 def gradient(problem: Problem, coef: Array, intercept: Array, threads: int) -> tuple[float, Array, Array]:
