@@ -526,10 +526,17 @@ def test_validation_rows_of_ones_own(kind, batch_size):
         OURS[kind]().fit(rows, y, X_val=X_val, y_val=y_val[:3])
 
 
-def test_what_needs_dense_rows_says_so():
-    for options in ({"batch_size": 4}, {"optimizer": "adam"}, {"learning_rate": "auto"}, {"standardize": True}):
-        with pytest.raises(TypeError, match=f"X must be dense with {next(iter(options))}=.*toarray"):
-            fastgd.SGDRegressor(**options).fit(sparse.csr_matrix(X), Y)
+@pytest.mark.parametrize("options", [{"batch_size": 4}, {"optimizer": "adam"}, {"learning_rate": "auto"}], ids=str)
+@pytest.mark.parametrize("more", [{}, {"standardize": True}, {"early_stopping": True}, {"penalty": "l1"}], ids=str)
+@pytest.mark.parametrize("kind", ["regressor", "three"])
+def test_sparse_rows_go_all_ways(kind, options, more):
+    rows, y = data(kind)
+    options = {"random_state": 0, "max_iter": 8, "eta0": 0.01, "tol": None} | options | more
+    dense = quiet(OURS[kind](**options), rows, y)
+    for store in (sparse.csr_matrix, sparse.csc_array):
+        model = quiet(OURS[kind](**options), store(rows), y)
+        assert difference(model, dense) <= 1e-9
+        np.testing.assert_allclose(model.predict(store(rows)), dense.predict(rows), rtol=1e-9)
 
 
 def test_history_has_every_epoch():

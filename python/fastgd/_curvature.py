@@ -24,8 +24,10 @@ EXACT = 128
 MANY = 512
 #: these passes at most, and numbers that their vectors may take
 _PASSES, _ROOM = 50, 1 << 26
-#: passes at most for the largest curvature alone, and its relative error
-_MOST_PASSES, _CLOSE = 100, 1e-5
+#: passes at most for the largest curvature alone; it is looked at every few of them, and there when it grew by no more
+_MOST_PASSES, _FEW, _CLOSE = 100, 4, 1e-3
+#: what is left of a direction beside the curvatures is rounding
+_ROUNDING = 1e-14
 #: singular values so small beside the largest have lost digits, which the inverse has not
 _SURE = 1e-6
 #: columns whose sizes differ so much, or means from 0 beside their deviations, may lose directions to it
@@ -40,8 +42,8 @@ def curvature(
     """Largest eigenvalue of the weighted mean of x x^T, x a row and a 1 for the intercept; each column's mean square.
 
     The rows are seen in the problem's coordinates; `moments` are those of the rows as they are, if they are known.
-    `ridge`, one for each feature or for all, is added to the matrix's diagonal. For many columns by passes of Lanczos's
-    method from the diagonal; else all eigenvalues.
+    `ridge`, one for each feature or for all, is added to the matrix's diagonal. For many columns by some passes of
+    Lanczos's method from the diagonal, to some thousandths; else all eigenvalues.
     """
     n, d = problem.X.shape
     if d <= EXACT:
@@ -69,8 +71,8 @@ def curvature(
 def _largest(apply: Callable[[Array], Array], start: Array) -> float:
     """The largest eigenvalue of a symmetric positive matrix, by Lanczos's three terms, which need two vectors only.
 
-    Rounding makes copies of values that are found, which does no harm to the largest. It is there once what the value
-    owes to the next direction is small (Parlett, "The Symmetric Eigenvalue Problem", 1998, sections 13.2 and 13.6).
+    Rounding makes copies of values that are found, which does no harm to the largest (Parlett, "The Symmetric
+    Eigenvalue Problem", 1998, section 13.6).
     """
     length = float(np.linalg.norm(start))
     if not 0 < length < np.inf:
@@ -78,20 +80,21 @@ def _largest(apply: Callable[[Array], Array], start: Array) -> float:
     v, before, largest = start / length, np.zeros_like(start), 0.0
     alpha: list[float] = []
     beta: list[float] = []
-    for _ in range(_MOST_PASSES):
+    for k in range(1, _MOST_PASSES + 1):
         w = apply(v)
         alpha.append(float(w @ v))
         w = w - alpha[-1] * v - (beta[-1] * before if beta else 0.0)
-        T = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
-        if not np.isfinite(T).all():
-            return np.inf
-        values, vectors = np.linalg.eigh(T)
-        last, largest = largest, float(values[-1])
-        beta.append(float(np.linalg.norm(w)))
-        left = beta[-1] * abs(vectors[-1, -1])  # the value is within that of one of the matrix
-        if left <= _CLOSE * largest or (left <= 1e-2 * largest and largest - last <= _CLOSE / 10 * largest):
-            break
-        v, before = w / beta[-1], v
+        left = float(np.linalg.norm(w))
+        over = not left > _ROUNDING * max(map(abs, alpha))  # or it is no number
+        if over or k % _FEW == 0:
+            T = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
+            if not np.isfinite(T).all() or left != left:
+                return np.inf
+            last, largest = largest, float(np.linalg.eigvalsh(T)[-1])
+            if over or largest - last <= _CLOSE * largest:
+                break
+        beta.append(left)
+        v, before = w / left, v
     return max(largest, 0.0)
 
 

@@ -245,12 +245,6 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
 
     def _read(self, X: Any, y: Any, *, first: bool, numeric: bool) -> tuple[Any, Any]:
         """X and y as scikit-learn reads them, dense in C order or CSR."""
-        if self._by_fit and sparse.issparse(X):
-            raise TypeError(
-                f"X must be dense with {self._what_asks()}: sparse rows are descended one by one only (batch_size=1, "
-                "optimizer='sgd', a named learning_rate, standardize=False, positive=False, no softmax); X.toarray() "
-                "makes it dense"
-            )
         kinds = [np.float64, np.float32]
         more = {"y_numeric": True} if numeric else {}
         X, y = validate_data(self, in_memory(X), y, accept_sparse="csr", order="C", dtype=kinds, reset=first, **more)
@@ -531,7 +525,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = not self._by_fit
+        tags.input_tags.sparse = True
         return tags
 
 

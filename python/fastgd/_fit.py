@@ -86,7 +86,9 @@ def fit(
     ----------
     X : array-like, shape (n, d), or (n,) for one feature
         Never written to. float32 rows are read as they are; all arithmetic is float64. Tables of pandas, polars and
-        pyarrow are arrays too, here and wherever one is asked for.
+        pyarrow are arrays too, here and wherever one is asked for. Sparse matrices and arrays of scipy are taken as
+        they are, in CSR with indices of 32 or 64 bits; of other formats, and of rows whose columns are out of order or
+        repeated, a sorted CSR copy is made. The model is that of `X.toarray()`.
     y : array-like, shape (n,) or (n, K)
         With K columns, K models are fitted at once and their losses summed; `coef` is then (K, d). For "softmax" the
         number of each row's class, 0 to K-1 (`numpy.unique(labels, return_inverse=True)` numbers labels); K is the
@@ -171,6 +173,7 @@ def fit(
         "rows" walks the data at every step. "gram" makes one pass, which reduces the rows to at most d + 1 + K (the
         triangular factor of their QR decomposition, sufficient for squared losses), and iterates on these full batch:
         the same iterates to rounding, at a cost that does not depend on n. "auto" takes it where it can and pays.
+        Sparse rows are filled in for it, block by block, up to 1000 features.
     threads : int or None, default None
         Threads of passes over many rows, at most. The bits do not depend on it. None takes as many as there are
         processors (and OMP_NUM_THREADS allows), and one where somebody else is parallel already: off the main thread,
@@ -216,6 +219,12 @@ def fit(
     X is not copied, in C or in Fortran order, but for shuffled batches of two or more epochs: short rows (up to about
     60 features) and rows in Fortran order are then worked on from one packed copy in float64, of at most 2 GiB and only
     if there is memory for it. The bits are the same.
+
+    A pass over sparse rows costs as many operations as they hold numbers, and so does a step of sgd or implicit in
+    batches of any size, however many features there are, with l1, l2 and averages too: what such a step does to all
+    coefficients alike is caught up with when a row has them (`rust/lazy.rs`). The other rules, and penalties in
+    standardised coordinates, touch every coefficient at every step. Centring fills nothing in; where the mean of a column
+    is large beside its deviation, it costs about as many digits as the ratio has.
 
     Examples
     --------

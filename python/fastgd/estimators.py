@@ -213,8 +213,6 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
         ValueError
             If a parameter is out of range, X or y won't do, or the coefficients leave the range of floats; the
             estimator is then as it was.
-        TypeError
-            If X is sparse, but what is asked for needs dense rows.
 
         Warns
         -----
@@ -501,8 +499,6 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         ValueError
             If a parameter is out of range, X or y won't do, or the coefficients leave the range of floats; the
             estimator is then as it was.
-        TypeError
-            If X is sparse, but what is asked for needs dense rows.
 
         Warns
         -----
