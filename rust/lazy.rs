@@ -246,63 +246,34 @@ impl<'a> Line<'a> {
 
     /// v -= rate slope x for each row, and what goes with it.
     fn add<const CUT: bool, const COUNTED: bool>(&mut self, batch: &Pick, slopes: &[f64], rate: f64) {
-        let (rows, lack, outputs) = (self.rows, self.lack, self.moved.len());
-        for (at, slopes) in slopes.chunks_exact(outputs).enumerate() {
+        let Line { rows, lack, v, b, tail, scale, moved, along, .. } = self;
+        let (d, seen) = (rows.d(), Past { sums: self.sums, past: &self.past, offs: &self.offs });
+        let mut counts = [self.absolute, self.square]; // in registers, with luck
+        for (at, slopes) in slopes.chunks_exact(moved.len()).enumerate() {
+            let i = batch.row(at);
             for (k, &slope) in slopes.iter().enumerate().filter(|(_, slope)| **slope != 0.0) {
-                let (c, first, i) = (-rate * slope, k * rows.d(), batch.row(at));
+                let (c, v) = (-rate * slope, &mut v[k * d..][..d]);
+                let tail = tail.get_mut(k * d..(k + 1) * d).unwrap_or(&mut []);
                 if rows.is_standard() {
-                    let mut along = 0.0;
+                    let mut sum = 0.0;
                     rows.each(i, |j, x| {
                         let by = c * x * rows.inverse[j];
-                        self.change::<CUT, COUNTED>(first + j, by);
-                        along += lack.get(j).map_or(0.0, |lack| lack * by);
+                        seen.change::<CUT, COUNTED>(&mut v[j], tail.get_mut(j), by, &mut counts);
+                        sum += lack.get(j).map_or(0.0, |lack| lack * by);
                     });
-                    self.along.get_mut(k).into_iter().for_each(|sum| *sum += along);
-                    self.moved[k] -= if lack.is_empty() { 0.0 } else { c };
+                    if let Some(along) = along.get_mut(k) {
+                        *along += sum;
+                        moved[k] -= c;
+                    }
                 } else {
-                    rows.each(i, |j, x| self.change::<CUT, COUNTED>(first + j, c * x));
+                    rows.each(i, |j, x| {
+                        seen.change::<CUT, COUNTED>(&mut v[j], tail.get_mut(j), c * x, &mut counts);
+                    });
                 }
-                self.b.get_mut(k).into_iter().for_each(|b| *b += c * self.scale);
+                b.get_mut(k).into_iter().for_each(|b| *b += c * *scale);
             }
         }
-    }
-
-    /// v_at, as it is seen, moves so far.
-    #[inline(always)]
-    fn change<const CUT: bool, const COUNTED: bool>(&mut self, at: usize, by: f64) {
-        let (old, off) = (self.v[at], self.sums.off);
-        let mut new = if CUT { shrunk(old, off) + by } else { old + by };
-        if CUT {
-            new = (new.abs() + off).copysign(new);
-            if new.abs() <= off {
-                new = 0.0;
-            }
-        }
-        self.v[at] = new;
-        if COUNTED {
-            self.settle(at, old, 1.0, self.sums_of::<CUT>(old));
-            self.settle(at, new, -1.0, self.sums);
-        }
-    }
-
-    /// The sums over the steps in which a coefficient kept as `v` was not 0.
-    #[inline(always)]
-    fn sums_of<const CUT: bool>(&self, v: f64) -> Sums {
-        if CUT && v.abs() <= self.sums.off && v != 0.0 { self.past[last_below(&self.offs, v.abs())] } else { self.sums }
-    }
-
-    /// Counts `times` what a coefficient that was always `v` would have had part in.
-    #[inline(always)]
-    fn settle(&mut self, at: usize, v: f64, times: f64, sums: Sums) {
-        if v == 0.0 {
-            return;
-        }
-        let (size, Sums { tail, absolute, square, .. }) = (v.abs(), sums);
-        if let Some(sum) = self.tail.get_mut(at) {
-            *sum += times * v.signum() * (size * tail[0] - tail[1]);
-        }
-        self.absolute += times * (size * absolute[0] - absolute[1]);
-        self.square += times * ((size * square[0] - 2.0 * square[1]) * size + square[2]);
+        [self.absolute, self.square] = counts;
     }
 
     /// Counts the penalty that a batch of so many rows finds.
@@ -345,11 +316,12 @@ impl<'a> Line<'a> {
     fn bring_up_to_date(&mut self) {
         let (d, off, scale) = (self.rows.d(), self.sums.off, self.scale);
         if self.counted {
-            for at in 0..self.v.len() {
-                let v = self.v[at];
-                let sums = if self.cut { self.sums_of::<true>(v) } else { self.sums };
-                self.settle(at, v, 1.0, sums);
+            let seen = Past { sums: self.sums, past: &self.past, offs: &self.offs };
+            let mut counts = [self.absolute, self.square];
+            for (at, &v) in self.v.iter().enumerate() {
+                count(v, 1.0, seen.of::<true>(v), self.tail.get_mut(at), &mut counts);
             }
+            [self.absolute, self.square] = counts;
         }
         if off != 0.0 || scale != 1.0 {
             self.v.iter_mut().for_each(|v| *v = scale * shrunk(*v, off));
@@ -372,6 +344,61 @@ impl<'a> Line<'a> {
         self.offs.clear();
         self.offs.push(0.0);
     }
+}
+
+/// The sums over the steps so far, and over those before.
+struct Past<'a> {
+    sums: Sums,
+    past: &'a [Sums],
+    offs: &'a [f64],
+}
+
+impl Past<'_> {
+    /// `v`, as it is seen, moves so far.
+    #[inline(always)]
+    fn change<const CUT: bool, const COUNTED: bool>(
+        &self,
+        v: &mut f64,
+        mut tail: Option<&mut f64>,
+        by: f64,
+        counts: &mut [f64; 2],
+    ) {
+        let (old, off) = (*v, self.sums.off);
+        let mut new = if CUT { shrunk(old, off) + by } else { old + by };
+        if CUT {
+            new = (new.abs() + off).copysign(new);
+            new = if new.abs() <= off { 0.0 } else { new };
+        }
+        *v = new;
+        if COUNTED {
+            count(old, 1.0, self.of::<CUT>(old), tail.as_deref_mut(), counts);
+            count(new, -1.0, &self.sums, tail, counts);
+        }
+    }
+
+    /// The sums over the steps in which a coefficient kept as `v` was not 0.
+    #[inline(always)]
+    fn of<const CUT: bool>(&self, v: f64) -> &Sums {
+        if CUT && v.abs() <= self.sums.off && v != 0.0 {
+            &self.past[last_below(self.offs, v.abs())]
+        } else {
+            &self.sums
+        }
+    }
+}
+
+/// Counts `times` what a coefficient that was `v` all the time had part in: sums of |w|, of w^2, and of w itself in `tail`.
+#[inline(always)]
+fn count(v: f64, times: f64, sums: &Sums, tail: Option<&mut f64>, counts: &mut [f64; 2]) {
+    if v == 0.0 {
+        return;
+    }
+    let (size, Sums { tail: of_tail, absolute, square, .. }) = (v.abs(), sums);
+    if let Some(sum) = tail {
+        *sum += times * v.signum() * (size * of_tail[0] - of_tail[1]);
+    }
+    counts[0] += times * (size * absolute[0] - absolute[1]);
+    counts[1] += times * ((size * square[0] - 2.0 * square[1]) * size + square[2]);
 }
 
 /// Where the last of rising numbers, the first of them 0, is that is below `x`, which the last of all is not: they rise
