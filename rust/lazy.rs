@@ -117,7 +117,7 @@ impl<'a> Lazy<'a> {
             (done.rate, done.count) = (rate, done.count + 1);
             watch.tick(4 * stored * outputs)?;
         }
-        line.bring_up_to_date();
+        line.end();
         done.penalty = penalty.l1 * line.absolute + 0.5 * penalty.l2 * line.square;
         Ok(done)
     }
@@ -312,9 +312,21 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Brings all coefficients up to date: scale 1, off 0, nothing aside.
+    /// Leaves nothing aside.
+    fn end(&mut self) {
+        self.bring_up_to_date();
+        let d = self.lack.len();
+        for (k, v) in self.v.chunks_exact_mut(d.max(1)).enumerate().take(self.along.len()) {
+            v.iter_mut().zip(self.lack).for_each(|(v, lack)| *v += self.moved[k] * lack);
+            if let Some(tail) = self.tail.get_mut(k * d..(k + 1) * d) {
+                tail.iter_mut().zip(self.lack).for_each(|(sum, lack)| *sum += self.moved_sum[k] * lack);
+            }
+        }
+    }
+
+    /// Brings all coefficients up to date, but for what is along `lack`: scale 1, off 0.
     fn bring_up_to_date(&mut self) {
-        let (d, off, scale) = (self.rows.d(), self.sums.off, self.scale);
+        let (off, scale) = (self.sums.off, self.scale);
         if self.counted {
             let seen = Past { sums: self.sums, past: &self.past, offs: &self.offs };
             let mut counts = [self.absolute, self.square];
@@ -325,17 +337,6 @@ impl<'a> Line<'a> {
         }
         if off != 0.0 || scale != 1.0 {
             self.v.iter_mut().for_each(|v| *v = scale * shrunk(*v, off));
-        }
-        if !self.lack.is_empty() {
-            for (k, v) in self.v.chunks_exact_mut(d).enumerate() {
-                v.iter_mut().zip(self.lack).for_each(|(v, lack)| *v += self.moved[k] * lack);
-                if let Some(tail) = self.tail.get_mut(k * d..(k + 1) * d) {
-                    tail.iter_mut().zip(self.lack).for_each(|(sum, lack)| *sum += self.moved_sum[k] * lack);
-                }
-                self.along[k] += self.moved[k] * self.length;
-            }
-            self.moved.fill(0.0);
-            self.moved_sum.fill(0.0);
         }
         self.scale = 1.0;
         self.sums = Sums::default();
