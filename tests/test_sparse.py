@@ -302,6 +302,11 @@ def test_many_features_are_left_to_rows():
         fastgd.closed_form(sparse.csr_array((1 << 15, 1 << 14)), np.ones(1 << 15))
     assert fastgd.diagnose(X, y, lr=0.1).condition_is == "bound"
     assert fastgd.fit(X, y, lr=0.1, epochs=20).check(X, y).against == "estimate"
+    large = sparse.vstack([X] * 200).tocsr()
+    advice = fastgd.diagnose(large, np.tile(y, 200), lr=1e-4).advice[-1]
+    assert "accelerated steps on standardised features" in advice
+    found = fastgd.fit(large, np.tile(y, 200), lr=0.1, epochs=2).check(large, np.tile(y, 200))
+    assert not any("closed_form" in sentence or "one pass" in sentence for sentence in found.advice)
     with pytest.warns(fastgd.DivergenceWarning, match="lr=1000 is too large"):
         fastgd.fit(X, y, lr=1000.0, batch_size=4, epochs=20, rng=0)
 

@@ -319,4 +319,7 @@ def _of_solver(look: Look) -> Iterator[str]:
         how = "fit without a rate and epochs needs one pass over the rows, and then steps that cost next to nothing"
         if n < 4 * d or (look.other or look.found).condition > _HARD:
             how = "closed_form solves this at once"
+        X = look.asked.problem.X
+        if isinstance(X, Csr) and X.is_large:
+            how = "fit without a rate takes accelerated steps on standardised features, which fills nothing in"
         yield f"Or leave the rate out: fastgd.{how}."

@@ -16,6 +16,7 @@ from fastgd._door import Array
 from fastgd._html import table
 from fastgd._parts import loss_and_gradient
 from fastgd._request import Problem, classes_of, facts_of, make_loss, make_problem, make_threads, with_classes
+from fastgd._sparse import Csr
 from fastgd._standard import Frame
 from fastgd._statistics import Statistics
 
@@ -324,6 +325,8 @@ def _advice(result: FitResult, problem: Problem, excess: float, needed: float, a
             said.append("Up to some thousand features an active set (scipy.optimize.nnls) is exact.")
     if options["l1"]:
         said.append("For l1 on many features coordinate descent (scikit-learn's Lasso, skglm) is faster.")
+    elif isinstance(problem.X, Csr) and problem.X.is_large:
+        pass  # what would be faster fills in
     elif not done and n < 4 * d and min(n, d) > 64:
         said.append("With so few rows for the features LAPACK's least squares, fastgd.closed_form, is faster.")
     elif not done and result.engine == "rows":

@@ -51,6 +51,11 @@ class Csr:
         """How many numbers are stored."""
         return len(self.data)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether all of it is too much to be filled in."""
+        return len(self) * self.d > MOST_CELLS
+
     def dense(self, part: slice = slice(None), *, name: str = "X", what: str = "this") -> Array:
         """A stretch of rows, filled in, as float64.
 
