@@ -222,9 +222,9 @@ def fit(
 
     A pass over sparse rows costs as many operations as they hold numbers, and so does a step of sgd or implicit in
     batches of any size, however many features there are, with l1, l2 and averages too: what such a step does to all
-    coefficients alike is caught up with when a row has them (`rust/lazy.rs`). The other rules, and penalties in
-    standardised coordinates, touch every coefficient at every step. Centring fills nothing in; where the mean of a
-    column is large beside its deviation, it costs about as many digits as the ratio has.
+    coefficients alike is caught up with when a row has them (`rust/lazy.rs`). The other rules, `positive=True`, and
+    penalties in standardised coordinates touch every coefficient at every step. Centring fills nothing in; where the
+    mean of a column is large beside its deviation, it costs about as many digits as the ratio has.
 
     Examples
     --------
