@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::error::Error;
 pub use crate::kernels::Lines;
 use crate::kernels::{self, Element, Set, prefetch, set};
+use crate::loss::Told;
 use crate::sparse::Sparse;
 
 /// Which rows: a run of neighbours, or a stretch of an order, which knows what comes after it.
@@ -131,8 +132,8 @@ pub trait Rows: Sync {
     /// |x_i|^2
     fn square(&self, i: usize) -> f64;
 
-    /// Sets targets (rows, outputs) and weights to those that came with the rows into `room`; false if none did.
-    fn targets(&self, _pick: &Pick, _room: &[f64], _y: &mut Vec<f64>, _weight: &mut Vec<f64>) -> bool {
+    /// Sets targets (rows, told) and weights to those that lie with the picked rows; false if none do.
+    fn targets(&self, _pick: &Pick, _y: &mut Vec<f64>, _weight: &mut Vec<f64>) -> bool {
         false
     }
 }
@@ -434,16 +435,21 @@ impl<'a> Problem<'a> {
         Ok(Problem { outputs, block: block_size(self.rows.d(), outputs), ..self })
     }
 
-    /// Sets targets and weights (none if all are 1) to those of the picked rows; `room` is as `Rows::forward` left it.
-    pub fn targets(&self, pick: &Pick, room: &[f64], y: &mut Vec<f64>, weight: &mut Vec<f64>) {
-        if self.rows.targets(pick, room, y, weight) {
-            return;
+    /// Targets and weights (none if all are 1) of the picked rows; `y` and `weight` are for what has to be brought together.
+    pub fn targets<'s>(&'s self, pick: &Pick, y: &'s mut Vec<f64>, weight: &'s mut Vec<f64>) -> Told<'s> {
+        if self.rows.targets(pick, y, weight) {
+            return Told { y, weight };
+        }
+        if let Pick::Run(run) = pick {
+            let weight = self.weight.get(run.clone()).unwrap_or(&[]);
+            return Told { y: &self.y[run.start * self.told..run.end * self.told], weight };
         }
         pick.gather(self.y, self.told, y);
         weight.clear(); // of another problem, perhaps
         if !self.weight.is_empty() {
             pick.gather(self.weight, 1, weight);
         }
+        Told { y, weight }
     }
 }
 

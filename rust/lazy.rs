@@ -10,7 +10,6 @@
 
 use crate::data::{Pick, Problem};
 use crate::error::{Error, zeros};
-use crate::loss::Told;
 use crate::objective::Objective;
 use crate::observe::Watch;
 use crate::penalty::Penalty;
@@ -102,8 +101,7 @@ impl<'a> Lazy<'a> {
                 line.predict(batch.row(at), raw);
                 stored += rows.len(batch.row(at)) + 1;
             }
-            problem.targets(&batch, &[], y, weight);
-            let sum = loss.block(set, raw, Told { y, weight }, outputs);
+            let sum = loss.block(set, raw, problem.targets(&batch, y, weight), outputs);
             if !sum.is_finite() {
                 break;
             }

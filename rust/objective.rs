@@ -4,7 +4,7 @@
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
 use crate::kernels::{self, Online, Set};
-use crate::loss::{Loss, Rates, Reduction, Told};
+use crate::loss::{Loss, Rates, Reduction};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
 use crate::sparse::Sparse;
@@ -116,15 +116,12 @@ impl Objective<'_> {
         let InTurn { rates, implicit, tail, sum } = turn;
         let Scratch { rows: room, y, weight, .. } = scratch;
         let coefs = self.coefs();
-        self.problem.rows.block(rows, room);
-        self.problem.targets(rows, room, y, weight);
-        let factor = self.factor(1);
+        let (told, factor) = (self.problem.targets(rows, y, weight), self.factor(1));
         for (i, rate) in rates.iter_mut().enumerate() {
-            *rate *= factor * weight.get(i).copied().unwrap_or(1.0);
+            *rate *= factor * told.weight.get(i).copied().unwrap_or(1.0);
         }
         let (w, b) = theta.split_at_mut(coefs);
-        let lines = self.problem.rows.again(rows, room);
-        let told = Told { y, weight };
+        let lines = self.problem.rows.block(rows, room);
         kernels::online(self.set, lines, Online { w, b, squares: implicit != 0.0, tail }, &mut |turn| {
             let rates = Rates { each: &rates[turn.first..], implicit };
             self.loss.steps(self.set, turn, told.from(turn.first), rates, sum);
@@ -139,8 +136,7 @@ impl Objective<'_> {
         let Scratch { rows: room, raw, y, weight, .. } = scratch;
         raw.resize(batch.len() * outputs, 0.0);
         rows.forward(batch, w, b, raw, room);
-        self.problem.targets(batch, room, y, weight);
-        let sum = self.loss.block(self.set, raw, Told { y, weight }, outputs);
+        let sum = self.loss.block(self.set, raw, self.problem.targets(batch, y, weight), outputs);
         if sum.is_finite() {
             let step = -rate * self.factor(batch.len());
             raw.iter_mut().for_each(|slope| *slope *= step);
@@ -236,10 +232,8 @@ impl Objective<'_> {
         let (grad_w, grad_b) = grad.split_at_mut(w.len());
         for block in batch.blocks(self.problem.block) {
             let Scratch { rows: room, y, weight, .. } = scratch;
-            rows.block(&block, room);
-            self.problem.targets(&block, room, y, weight);
             let b = b.first().copied().unwrap_or(0.0);
-            let (lines, told) = (rows.again(&block, room), Told { y, weight });
+            let (lines, told) = (rows.block(&block, room), self.problem.targets(&block, y, weight));
             let (loss, slope) = kernels::gradient(self.set, lines, w, b, grad_w, &mut |i, raw| {
                 self.loss.block(self.set, raw, told.from(i), 1)
             });
@@ -280,8 +274,7 @@ impl Objective<'_> {
                 raw.extend(w.chunks_exact(d).zip(&offsets).map(|(w, offset)| rows.dot(i, w) + offset));
                 stored += rows.len(i) + 1;
             }
-            self.problem.targets(&block, &[], y, weight);
-            sum += self.loss.block(self.set, raw, Told { y, weight }, outputs);
+            sum += self.loss.block(self.set, raw, self.problem.targets(&block, y, weight), outputs);
             watch.tick(4 * stored * outputs)?;
             let Some(grad) = grad.as_deref_mut() else { continue };
             for (at, of_row) in raw.chunks_exact(outputs).enumerate() {
@@ -319,8 +312,7 @@ impl Objective<'_> {
             let Scratch { rows: room, raw, y, weight, .. } = scratch;
             raw.resize(block.len() * outputs, 0.0);
             rows.forward(&block, w, b, raw, room);
-            self.problem.targets(&block, room, y, weight);
-            sum += self.loss.block(self.set, raw, Told { y, weight }, outputs);
+            sum += self.loss.block(self.set, raw, self.problem.targets(&block, y, weight), outputs);
             watch.tick(block.len() * w.len())?;
             if let Some(grad) = grad.as_deref_mut() {
                 let (grad_w, grad_b) = grad.split_at_mut(w.len());

@@ -146,7 +146,7 @@ impl Rows for Packed {
         kernels::backward(self.set, self.again(pick, room), self.d, slope, grad);
     }
 
-    fn targets(&self, pick: &Pick, _room: &[f64], y: &mut Vec<f64>, weight: &mut Vec<f64>) -> bool {
+    fn targets(&self, pick: &Pick, y: &mut Vec<f64>, weight: &mut Vec<f64>) -> bool {
         y.clear();
         match self.told {
             1 => y.extend(self.each(pick).map(|row| row[self.d])),
@@ -190,10 +190,9 @@ mod tests {
                     let of = |problem: &Problem| {
                         let (mut room, mut y, mut s) = (Vec::new(), Vec::new(), Vec::new());
                         let (mut raw, mut grad) = (vec![0.0; pick.len() * outputs], vec![0.0; d * outputs]);
-                        problem.rows.block(&pick, &mut room);
-                        problem.targets(&pick, &room, &mut y, &mut s);
+                        let told = problem.targets(&pick, &mut y, &mut s);
                         if outputs == 1 {
-                            let (lines, y) = (problem.rows.again(&pick, &room), &y);
+                            let (lines, y) = (problem.rows.block(&pick, &mut room), told.y);
                             kernels::gradient(set, lines, &wave(d, 1.1), 0.5, &mut grad, &mut |i, raw| {
                                 raw.iter_mut().zip(&y[i..]).for_each(|(raw, y)| *raw -= y);
                                 0.0
@@ -202,7 +201,7 @@ mod tests {
                             problem.rows.forward(&pick, &wave(d * outputs, 1.1), &[0.5], &mut raw, &mut room);
                             problem.rows.backward(&pick, &raw, &mut grad, &room);
                         }
-                        (raw, grad, y, s, problem.rows.square(17))
+                        (raw, grad, told.y.to_vec(), told.weight.to_vec(), problem.rows.square(17))
                     };
                     assert_eq!(of(&problem), of(&second), "d = {d}, outputs = {outputs}");
                 }
