@@ -18,17 +18,39 @@ use crate::error::Error;
 
 /// A stored number.
 pub trait Element: Copy + Send + Sync + Into<f64> {
-    /// The values themselves, where they need no widening.
-    fn wide(values: &[Self]) -> Option<&[f64]>;
-}
+    /// The nearest stored number.
+    fn narrow(value: f64) -> Self;
 
-impl Element for f32 {
-    fn wide(_: &[Self]) -> Option<&[f64]> {
+    /// The values themselves, where they need no widening.
+    fn wide(_values: &[Self]) -> Option<&[f64]> {
+        None
+    }
+
+    /// The values themselves, where they are half as long.
+    fn half(_values: &[Self]) -> Option<&[f32]> {
         None
     }
 }
 
+impl Element for f32 {
+    #[inline]
+    fn narrow(value: f64) -> Self {
+        value as f32
+    }
+
+    #[inline]
+    fn half(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+}
+
 impl Element for f64 {
+    #[inline]
+    fn narrow(value: f64) -> Self {
+        value
+    }
+
+    #[inline]
     fn wide(values: &[Self]) -> Option<&[f64]> {
         Some(values)
     }
@@ -36,12 +58,12 @@ impl Element for f64 {
 
 /// Rows where they lie, each of at least d numbers, of which the first d count.
 #[derive(Debug, Clone, Copy)]
-pub enum Lines<'a> {
+pub enum Lines<'a, T = f64> {
     /// One after the other, every `stride` numbers. They are visited where they lie, and as many numbers lie `beyond`
     /// them that come next; or they were brought together, and nothing is.
-    Together { values: &'a [f64], stride: usize, beyond: usize },
+    Together { values: &'a [T], stride: usize, beyond: usize },
     /// The rows `at` of an array with a row every `stride` numbers; `soon` are asked for meanwhile.
-    Apart { values: &'a [f64], stride: usize, at: &'a [u32], soon: &'a [u32] },
+    Apart { values: &'a [T], stride: usize, at: &'a [u32], soon: &'a [u32] },
 }
 
 /// Which instructions the kernels use: one that this machine has, as there is no other way to come by a `Set`.
@@ -187,7 +209,7 @@ pub struct Turn {
     /// The first of them, and how many there are.
     pub first: usize,
     pub count: usize,
-    /// x_r . w + b before the first of the steps.
+    /// x_r . w + b before the first of the steps; after `steps`, what each row found when its turn came.
     pub raw: [f64; TURN],
     /// x_q . x_r, and 1 more with an intercept, for q < r in shared[q][r].
     pub shared: [[f64; TURN]; TURN],
@@ -208,9 +230,10 @@ pub struct Online<'a> {
     pub tail: &'a mut [f64],
 }
 
-/// For the rows in turn, w -= step x_i and b -= step, where `steps` says which.
+/// For the rows in turn, w -= step x_i and b -= step, where `steps` says which. With rows of f32, w holds such numbers, too:
+/// it and every product with it is rounded to them, which rows must wait for.
 #[inline]
-pub fn online(set: Set, lines: Lines, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
+pub fn online<T: Element>(set: Set, lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
     match set {
         Set::NAIVE => naive::online(lines, line, steps),
         _ => run(set, online::ByRows { lines, line, steps }),
@@ -222,9 +245,26 @@ pub fn online(set: Set, lines: Lines, line: Online, steps: &mut dyn FnMut(&mut T
 #[inline]
 pub fn steps(set: Set, turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
     match set {
+        _ if turn.count == 1 => naive::steps(turn, sum, f), // which waits for nobody
         Set::NAIVE => naive::steps(turn, sum, f),
         _ => run(set, online::Steps { turn, sum, f }),
     }
+}
+
+/// Makes products of rows, shared_qr, those that coefficients see which are scaled: by scale_r when row r comes, and what
+/// row q adds by after_q from then on; and `one` more.
+#[inline]
+pub fn scaled(set: Set, turn: &mut Turn, scale: &[f64; TURN], after: &[f64; TURN], one: f64) {
+    match set {
+        Set::NAIVE => naive::scaled(turn, scale, after, one),
+        _ => run(set, online::Scaled { turn, scale, after, one }),
+    }
+}
+
+/// Replaces each a_i by f(a_i).
+#[inline]
+pub fn replace(set: Set, a: &mut [f64], f: impl Fn(f64) -> f64) {
+    run(set, passes::Replace { a, f });
 }
 
 /// Replaces each a_i by g(a_i, b_i), and returns the sum of all f(a_i, b_i); both times s_(i / width), where `s` is not
@@ -469,6 +509,43 @@ mod tests {
                     near(&found, &expected, &format!("{set:?} {d} {b} {implicit}"));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn single_rows_of_short_numbers_agree_with_their_naive_twin() {
+        let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
+        for set in Set::available() {
+            for d in (1..45).chain([64, 101]) {
+                let values: Vec<f32> = wave(12 * d, 0.7).into_iter().map(|x| x as f32).collect();
+                let lines = Lines::Apart { values: &values, stride: d, at: &at, soon: &at[2..] };
+                let ends = [set, Set::NAIVE].map(|set| {
+                    let (mut w, mut found) = (vec![0.5; d], Vec::new());
+                    online(set, lines, Online { w: &mut w, b: &mut [], squares: true, tail: &mut [] }, &mut |turn| {
+                        assert_eq!(turn.count, 1);
+                        found.extend([turn.raw[0], turn.square[0]]);
+                        turn.steps[0] = f64::from((0.1 * turn.raw[0] / (1.0 + turn.square[0])) as f32);
+                    });
+                    assert!(w.iter().all(|&w| w == f64::from(w as f32)));
+                    [w, found].concat()
+                });
+                for (found, expected) in ends[0].iter().zip(&ends[1]) {
+                    assert!((found - expected).abs() <= 1e-6 * (1.0 + expected.abs()), "{set:?} {d}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn scaled_products_agree_with_their_naive_twin() {
+        let (scale, after): ([f64; TURN], [f64; TURN]) =
+            (std::array::from_fn(|r| 0.9f64.powi(r as i32)), std::array::from_fn(|r| 0.9f64.powi(r as i32 + 1)));
+        for set in Set::available() {
+            let mut turn = Turn { shared: std::array::from_fn(|q| [q as f64 - 0.3; TURN]), ..Turn::default() };
+            let mut expected = turn.clone();
+            scaled(set, &mut turn, &scale, &after, 1.0);
+            naive::scaled(&mut expected, &scale, &after, 1.0);
+            near(turn.shared.as_flattened(), expected.shared.as_flattened(), &format!("{set:?}"));
         }
     }
 

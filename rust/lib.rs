@@ -1,9 +1,9 @@
 //! fastgd: linear models by gradient descent. This file is the map; every room says in its first line what it is.
 //!
 //! ```text
-//! error, kernels                                     what is wrong with a request; the passes over a row
+//! error, kernels, exponential                        what is wrong with a request; the passes over a row; exp and log
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
-//!   -> row -> verdict -> online                      rows one by one, sparse ones too, as scikit-learn descends
+//!   -> row, shuffle -> verdict -> online             rows one by one, sparse ones too, as scikit-learn descends
 //!   -> row -> sparse -> data, packed, penalty, threads -> objective, gram -> lazy
 //!                                                    what is minimised: mean loss over rows, plus penalty
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
@@ -12,6 +12,7 @@
 pub mod data;
 pub mod descent;
 pub mod error;
+pub mod exponential;
 pub mod gram;
 pub mod history;
 pub mod kernels;
@@ -28,6 +29,7 @@ pub mod registry;
 pub mod row;
 pub mod sampler;
 pub mod schedule;
+pub mod shuffle;
 pub mod solver;
 pub mod sparse;
 pub mod stop;

@@ -4,8 +4,12 @@
 
 use std::fmt;
 
+use crate::exponential::{exp, ln_1p};
 use crate::kernels::{self, Set, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
+
+/// Slopes that single rows step by are cut to this size.
+const STEEPEST: f64 = 1e12;
 
 /// A formula in one raw prediction `raw` and its target `y`; or, in a `block` of its own, in all those of a row.
 pub trait Loss: Send + Sync {
@@ -22,6 +26,27 @@ pub trait Loss: Send + Sync {
         let Told { y, weight } = told;
         let (value, slope) = (|raw, y| self.value(raw, y), |raw, y| self.gradient(raw, y));
         kernels::pointwise(set, raw, y, weight, outputs, value, slope)
+    }
+
+    /// The sum of a block's losses; overwrites `raw`.
+    fn sum(&self, set: Set, raw: &mut [f64], y: &[f64]) -> f64 {
+        kernels::pointwise(set, raw, y, &[], 1, |raw, y| self.value(raw, y), |_, _| 0.0)
+    }
+
+    /// The step of one row: its rate times its slope, cut to a size that can be borne.
+    #[inline]
+    fn step(&self, raw: f64, y: f64, rate: f64) -> f64 {
+        rate * self.gradient(raw, y).clamp(-STEEPEST, STEEPEST)
+    }
+
+    /// The same of rows in turn, each times its weight. `told` and `rates` are theirs.
+    fn weighted_steps(&self, set: Set, turn: &mut Turn, told: Told, rates: &[f64]) {
+        let (Told { y, weight }, count) = (told, turn.count);
+        let (y, rates) = (&y[..count], &rates[..count]);
+        match weight {
+            [] => kernels::steps(set, turn, &mut 0.0, |raw, r| (0.0, self.step(raw, y[r], rates[r]))),
+            _ => kernels::steps(set, turn, &mut 0.0, |raw, r| (0.0, self.step(raw, y[r], rates[r]) * weight[r])),
+        }
     }
 
     /// The steps of rows in turn, each its rate times its slope; adds up `s_i loss_i`. `told` and `rates` are theirs.
@@ -269,11 +294,11 @@ struct Logistic;
 
 impl Loss for Logistic {
     fn value(&self, raw: f64, y: f64) -> f64 {
-        raw.max(0.0) - y * raw + (-raw.abs()).exp().ln_1p()
+        raw.max(0.0) - y * raw + ln_1p(exp(-raw.abs()))
     }
 
     fn gradient(&self, raw: f64, y: f64) -> f64 {
-        let e = (-raw.abs()).exp();
+        let e = exp(-raw.abs());
         let (at_0, at_1) = if raw < 0.0 { (e, 1.0) } else { (1.0, e) };
         ((1.0 - y) * at_0 - y * at_1) / (1.0 + e)
     }
@@ -284,11 +309,11 @@ struct Poisson;
 
 impl Loss for Poisson {
     fn value(&self, raw: f64, y: f64) -> f64 {
-        raw.exp() - y * raw
+        exp(raw) - y * raw
     }
 
     fn gradient(&self, raw: f64, y: f64) -> f64 {
-        raw.exp() - y
+        exp(raw) - y
     }
 }
 

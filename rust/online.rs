@@ -6,10 +6,11 @@
 //! as many operations as it has features. Sums go in order, so that coefficients equal scikit-learn's to rounding.
 
 use crate::error::Error;
-use crate::kernels::prefetch;
-use crate::loss::Loss;
+use crate::kernels::{self, Lines, Online, Set, TURN, Turn, set};
+use crate::loss::{Loss, Told as Targets};
 use crate::observe::{Observe, State, Watch};
 use crate::row::{Norms, Number, Row, Table};
+use crate::shuffle::Orders;
 use crate::verdict::{Astray, Told, Validation, astray};
 
 /// How the rate goes.
@@ -103,8 +104,14 @@ pub struct Outcome<T> {
     pub astray: Option<Astray>,
 }
 
-/// Slopes are cut to this size.
-const STEEPEST: f64 = 1e12;
+/// Numbers ahead that are asked for, and rows ahead at most and at least.
+const AHEAD_NUMBERS: usize = 1024;
+const AHEAD: usize = 48;
+const LEAST_AHEAD: usize = 8;
+/// Numbers that are gone through between two looks around, and rows at most and at least.
+const STRETCH_NUMBERS: usize = 1 << 20;
+const STRETCH: usize = 256;
+const LEAST_STRETCH: usize = 32;
 
 /// Minimises the mean loss and penalty over the training rows.
 ///
@@ -122,7 +129,7 @@ pub fn run<B: Table>(
     let mut watch = Watch::new(observe);
     let train = table.n() - told.held.iter().filter(|&&held| held).count();
     let began = (start.w.iter().any(|&w| w.into() != 0.0) || start.b != 0.0).then(|| (start.w.clone(), start.b));
-    let mut order: Vec<usize> = (0..table.n()).collect();
+    let mut orders = Orders::new(table.n(), config.seed)?;
     let mut run = Run::new(config, start)?;
     let mut epochs = Epochs::default();
     let mut stop = Stop { best: f64::INFINITY, idle: 0 };
@@ -130,10 +137,8 @@ pub fn run<B: Table>(
     let mut highest = f64::NEG_INFINITY;
     let mut finite = true;
     for epoch in 1..=config.max_iter {
-        if let Some(seed) = config.seed {
-            shuffle(seed, &mut order);
-        }
-        let loss = run.epoch(table, told, &order, &mut watch)? / train.max(1) as f64;
+        let order = orders.next(&mut watch)?;
+        let loss = run.epoch(table, told, order, &mut watch)? / train.max(1) as f64;
         epochs.loss.push(loss);
         epochs.rate.push(run.eta);
         epochs.seconds.push(watch.seconds());
@@ -229,6 +234,56 @@ fn check<B: Table>(
     }
 }
 
+/// Rows whose turn comes next, with what they were told to be; some more than that, to be asked for meanwhile.
+struct Queue<'a> {
+    left: &'a [u32],
+    from: &'a Told<'a>,
+    class_weight: (f64, f64),
+    rows: Vec<u32>,
+    y: Vec<f64>,
+    /// Empty for all ones.
+    weight: Vec<f64>,
+}
+
+impl<'a> Queue<'a> {
+    fn new(order: &'a [u32], from: &'a Told<'a>, class_weight: (f64, f64)) -> Self {
+        Queue { left: order, from, class_weight, rows: Vec::new(), y: Vec::new(), weight: Vec::new() }
+    }
+
+    /// Lets rows come up to so many; how many there are.
+    fn fill<T: Number>(&mut self, most: usize) -> usize {
+        let Told { y, weight, held } = *self.from;
+        let weighted = !weight.is_empty() || self.class_weight != (1.0, 1.0);
+        while self.rows.len() < most && !self.left.is_empty() {
+            let (next, left) = self.left.split_at((most - self.rows.len()).min(self.left.len()));
+            let (before, trains) = (self.rows.len(), |i: &u32| held.get(*i as usize) != Some(&true));
+            self.rows.extend(next.iter().copied().filter(trains));
+            let rows = &self.rows[before..];
+            self.y.extend(rows.iter().map(|&i| y[i as usize]));
+            if weighted {
+                self.weight.extend(rows.iter().map(|&i| i as usize).map(|i| {
+                    let of_class = if y[i] > 0.0 { self.class_weight.0 } else { self.class_weight.1 };
+                    T::narrow(of_class).times(T::narrow(weight.get(i).copied().unwrap_or(1.0)))
+                }));
+            }
+            self.left = left;
+        }
+        self.rows.len()
+    }
+
+    /// Of the first rows.
+    fn told(&self, count: usize) -> Targets<'_> {
+        Targets { y: &self.y[..count], weight: self.weight.get(..count).unwrap_or(&[]) }
+    }
+
+    /// The first rows had their turn.
+    fn take(&mut self, count: usize) {
+        self.rows.drain(..count);
+        self.y.drain(..count);
+        self.weight.drain(..count.min(self.weight.len()));
+    }
+}
+
 /// When enough is enough.
 struct Stop {
     best: f64,
@@ -242,32 +297,6 @@ impl Stop {
         let idle = tol.is_some_and(|tol| value > self.best - tol);
         self.idle = if idle { self.idle + 1 } else { 0 };
         self.best = least(self.best, value);
-    }
-}
-
-/// Marsaglia's xorshift with 32 bits (2003), of which the lower 31 are used, and Fisher-Yates from the front.
-fn shuffle(seed: u32, order: &mut [usize]) {
-    const AHEAD: usize = 32; // partners are drawn, and asked for, before they are needed
-    let mut x = if seed == 0 { 1 } else { seed };
-    let n = order.len();
-    let mut partners = [0; AHEAD];
-    for first in (0..n.saturating_sub(1)).step_by(AHEAD) {
-        let swaps = first..(first + AHEAD).min(n - 1);
-        for (i, partner) in swaps.clone().zip(&mut partners) {
-            x ^= x << 13;
-            x ^= x >> 17;
-            x ^= x << 5;
-            let (drawn, left) = (x & 0x7fff_ffff, n - i);
-            let step = match u32::try_from(left) {
-                Ok(left) => (drawn % left) as usize, // half the price of a 64-bit remainder
-                Err(_) => drawn as usize % left,
-            };
-            *partner = i + step;
-            prefetch(&order[i + step..=i + step]);
-        }
-        for (i, &partner) in swaps.zip(&partners) {
-            order.swap(i, partner);
-        }
     }
 }
 
@@ -291,6 +320,18 @@ struct Run<'a, T> {
     /// t0 of `Rate::Optimal`
     offset: f64,
     t: f64,
+    set: Set,
+    /// Whether rows may take turns: whether steps wait for one product each, and nothing else is done with a row.
+    by_turns: bool,
+    /// Of the next rows: their rates, and the scale before each of them and after the last.
+    rates: Vec<f64>,
+    scales: Vec<f64>,
+    /// Of the latest rows: what they were predicted to be, their steps against the gradient, and |x|^2.
+    raw: Vec<f64>,
+    steps: Vec<f64>,
+    squares: Vec<f64>,
+    /// Room for the coefficients.
+    wide: Vec<f64>,
 }
 
 impl<'a, T: Number> Run<'a, T> {
@@ -320,6 +361,14 @@ impl<'a, T: Number> Run<'a, T> {
             eta: config.eta0,
             offset,
             t: start.t,
+            set: set()?,
+            by_turns: !config.penalty.l1 && config.average == 0.0 && !matches!(config.rate, Rate::Pa1 | Rate::Pa2),
+            rates: Vec::new(),
+            scales: Vec::new(),
+            raw: Vec::new(),
+            steps: Vec::new(),
+            squares: Vec::new(),
+            wide: Vec::new(),
             w: start.w,
         })
     }
@@ -329,48 +378,163 @@ impl<'a, T: Number> Run<'a, T> {
         &mut self,
         table: &B,
         told: &Told,
-        order: &[usize],
+        order: &[u32],
         watch: &mut Watch,
     ) -> Result<f64, Error> {
-        const AHEAD: usize = 24;
         let Norms { square, absolute } = Norms::of(&self.w); // what is kept up row by row gathers rounding
         self.norms = Norms { square: square * self.scale * self.scale, absolute: absolute * self.scale };
-        let mut sum = 0.0;
-        for (k, &i) in order.iter().enumerate() {
-            if let Some(&soon) = order.get(k + AHEAD) {
-                table.soon(soon);
-                prefetch(&told.y[soon..=soon]);
+        let (mut sum, d) = (0.0, table.d());
+        let ahead = (AHEAD_NUMBERS / d.max(1)).clamp(LEAST_AHEAD, AHEAD);
+        let most = (STRETCH_NUMBERS / d.max(1)).clamp(LEAST_STRETCH, STRETCH);
+        let mut queue = Queue::new(order, told, self.config.class_weight);
+        while queue.fill::<T>(most + ahead) > 0 {
+            let soon = &queue.rows[ahead.min(queue.rows.len())..];
+            let mut count = self.look_ahead(most.min(queue.rows.len()));
+            let lines = if self.by_turns { table.lines(&queue.rows[..count], soon) } else { None };
+            self.raw.clear();
+            match lines {
+                Some(lines) if count > 0 => {
+                    sum += self.turns(lines, queue.told(count));
+                    watch.tick(count * (d + 1))?;
+                }
+                _ => {
+                    count = count.max(1);
+                    for (k, &i) in queue.rows[..count].iter().enumerate() {
+                        if let Some(&soon) = soon.get(k) {
+                            table.soon(soon as usize);
+                        }
+                        let row = table.row(i as usize);
+                        watch.tick(row.len() + 1)?;
+                        let weight = queue.weight.get(k).copied().unwrap_or(1.0);
+                        sum += self.row(row, queue.y[k], weight);
+                    }
+                }
             }
-            if told.held.get(i) == Some(&true) {
-                continue;
-            }
-            let row = table.row(i);
-            watch.tick(row.len() + 1)?;
-            let weight = told.weight.get(i).copied().unwrap_or(1.0);
-            sum += self.row(row, told.y[i], weight);
+            sum += self.config.loss.sum(self.set, &mut self.raw, &queue.y[..count]);
+            queue.take(count);
         }
         Ok(sum)
     }
 
-    /// A step by one row; its objective before.
+    /// The rate of row t.
+    #[inline]
+    fn rate(&self, t: f64) -> f64 {
+        match self.config.rate {
+            Rate::Optimal => 1.0 / (self.config.penalty.alpha * (self.offset + t - 1.0)),
+            Rate::InvScaling { power } => self.config.eta0 / raised(t, power),
+            _ => self.eta,
+        }
+    }
+
+    /// What l2 leaves of coefficients at some rate.
+    #[inline]
+    fn left(&self, rate: f64) -> f64 {
+        let factor = 1.0 - (1.0 - self.config.penalty.l1_ratio) * rate * self.config.penalty.alpha;
+        T::narrow(if factor > 0.0 { factor } else { 0.0 }).into()
+    }
+
+    /// Rates and scales of the next rows, up to one before which the scale has to be multiplied out; how many these are.
+    fn look_ahead(&mut self, most: usize) -> usize {
+        let (mut rates, mut scales) = (std::mem::take(&mut self.rates), std::mem::take(&mut self.scales));
+        rates.clear();
+        rates.extend((0..most).map(|k| self.t + k as f64));
+        match self.config.rate {
+            Rate::InvScaling { power: 0.25 } => {
+                kernels::replace(self.set, &mut rates, |t| self.config.eta0 / t.sqrt().sqrt())
+            }
+            _ => kernels::replace(self.set, &mut rates, |t| self.rate(t)),
+        }
+        scales.clear();
+        scales.push(self.scale);
+        let mut count = most;
+        if self.config.penalty.l2 {
+            scales.extend_from_slice(&rates);
+            kernels::replace(self.set, &mut scales[1..], |rate| self.left(rate));
+            for k in 0..most {
+                scales[k + 1] *= scales[k];
+            }
+            if scales[most] < T::SMALL {
+                count = scales[1..].iter().position(|&scale| scale < T::SMALL).unwrap_or(most);
+            }
+        }
+        scales.resize(most + TURN, scales[scales.len() - 1]);
+        (self.rates, self.scales) = (rates, scales);
+        count
+    }
+
+    /// Steps by rows that take turns; the sum of the penalties before each.
+    fn turns(&mut self, lines: Lines<T>, told: Targets) -> f64 {
+        let Config { loss, penalty, fit_intercept, .. } = *self.config;
+        let count = told.y.len();
+        let (set, before) = (self.set, Norms::of(&self.w).square * self.scale * self.scale);
+        let one = if fit_intercept { 1.0 } else { 0.0 };
+        let (rates, scales, mut b) = (&self.rates, &self.scales, self.intercept);
+        let (raws, steps, squares) = (&mut self.raw, &mut self.steps, &mut self.squares);
+        steps.clear();
+        squares.clear();
+        self.wide.clear();
+        self.wide.extend(self.w.iter().map(|&w| -> f64 { w.into() }));
+        let line = Online { w: &mut self.wide, b: &mut [], squares: penalty.l2, tail: &mut [] };
+        kernels::online(set, lines, line, &mut |turn: &mut Turn| {
+            let (first, count) = (turn.first, turn.count);
+            let (scale, after) = (&scales[first..], &scales[first + 1..]);
+            for (raw, &scale) in turn.raw[..count].iter_mut().zip(scale) {
+                *raw = T::narrow(*raw * scale).into() + b;
+            }
+            if let (true, Some(scale), Some(after)) = (count > 1, scale.first_chunk(), after.first_chunk()) {
+                kernels::scaled(set, turn, scale, after, one);
+            }
+            loss.weighted_steps(set, turn, told.from(first), &rates[first..]);
+            raws.extend_from_slice(&turn.raw[..count]);
+            steps.extend_from_slice(&turn.steps[..count]);
+            squares.extend_from_slice(&turn.square[..count]);
+            for (step, &after) in turn.steps[..count].iter_mut().zip(after) {
+                b -= one * *step;
+                *step = T::narrow(T::narrow(*step).into() / T::narrow(after).into()).into();
+            }
+        });
+        for (w, &wide) in self.w.iter_mut().zip(&self.wide) {
+            *w = T::narrow(wide);
+        }
+        let sum = if penalty.l2 { self.penalties(before) } else { 0.0 };
+        self.intercept = b;
+        self.scale = self.scales[count];
+        self.eta = self.rates[count - 1];
+        self.t += count as f64;
+        sum
+    }
+
+    /// The sum of the penalties before each of the rows that just took their turns, |w|^2 having been `square` before the
+    /// first: |c w + u x|^2 = c^2 |w|^2 + 2 c u x . w + u^2 |x|^2.
+    fn penalties(&mut self, mut square: f64) -> f64 {
+        let (mut sum, mut b) = (0.0, self.intercept);
+        let one = if self.config.fit_intercept { 1.0 } else { 0.0 };
+        for (k, ((&raw, &step), &x)) in self.raw.iter().zip(&self.steps).zip(&self.squares).enumerate() {
+            sum += square;
+            let left = self.scales[k + 1] / self.scales[k];
+            square = left * left * square + step * (step * x - 2.0 * left * (raw - b));
+            b -= one * step;
+        }
+        self.norms.square = most(0.0, square);
+        self.told = self.norms;
+        self.config.penalty.alpha * (1.0 - self.config.penalty.l1_ratio) * 0.5 * sum
+    }
+
+    /// A step by one row; its penalty before, and with passive-aggressive rates its loss, too.
     #[inline]
     fn row<R: Row<T>>(&mut self, x: R, y: f64, weight: f64) -> f64 {
         let Config { loss, rate, penalty, eta0, .. } = *self.config;
         let raw = T::narrow(x.dot(&self.w) * self.scale).into() + self.intercept;
-        match rate {
-            Rate::Optimal => self.eta = 1.0 / (penalty.alpha * (self.offset + self.t - 1.0)),
-            Rate::InvScaling { power } => self.eta = eta0 / raised(self.t, power),
-            _ => {}
-        }
-        let value = loss.value(raw, y);
-        let mut objective = value;
+        self.raw.push(raw);
+        self.eta = self.rate(self.t);
+        let mut objective = 0.0;
         let aggressive = matches!(rate, Rate::Pa1 | Rate::Pa2);
         if (penalty.l2 || penalty.l1) && !aggressive {
             let Norms { square, absolute } = self.told;
             objective += penalty.alpha * ((1.0 - penalty.l1_ratio) * 0.5 * square + penalty.l1_ratio * absolute);
         }
         let mut update = if aggressive {
-            let square = x.square();
+            let (square, value) = (x.square(), loss.value(raw, y));
             let size = match rate {
                 Rate::Pa1 if square == 0.0 => return objective,
                 Rate::Pa1 => least(eta0, value / square),
@@ -382,13 +546,11 @@ impl<'a, T: Number> Run<'a, T> {
                 false => size,
             }
         } else {
-            -self.eta * loss.gradient(raw, y).clamp(-STEEPEST, STEEPEST)
+            -loss.step(raw, y, self.eta)
         };
-        let class_weight = if y > 0.0 { self.config.class_weight.0 } else { self.config.class_weight.1 };
-        update *= T::narrow(class_weight).times(T::narrow(weight));
+        update *= weight;
         if penalty.l2 {
-            let factor = 1.0 - (1.0 - penalty.l1_ratio) * self.eta * penalty.alpha;
-            self.shrink(T::narrow(if factor > 0.0 { factor } else { 0.0 }).into());
+            self.shrink(self.left(self.eta));
         }
         if update != 0.0 {
             self.step(x, update);
@@ -423,18 +585,8 @@ impl<'a, T: Number> Run<'a, T> {
 
     /// Makes the scale 1.
     fn multiply_out(&mut self) {
-        if !self.mean_w.is_empty() {
-            let (share, part): (f64, T) = (T::narrow(self.share).into(), T::narrow(1.0 / self.of));
-            for (mean, &w) in self.mean_w.iter_mut().zip(&self.w) {
-                *mean = T::narrow(part.times(T::narrow((*mean).into() + share * w.into())));
-            }
-            (self.share, self.of) = (0.0, 1.0);
-        }
-        let scale = T::narrow(self.scale);
-        for w in &mut self.w {
-            *w = T::narrow(scale.times(*w));
-        }
-        self.scale = 1.0;
+        multiply_out(&mut self.w, self.scale, &mut self.mean_w, self.share, self.of);
+        (self.scale, self.share, self.of) = (1.0, 0.0, 1.0);
     }
 
     /// w += update x
@@ -454,14 +606,7 @@ impl<'a, T: Number> Run<'a, T> {
             self.told = stored(x.add(&mut self.w, c));
             return;
         }
-        let mut change = Norms::default();
-        let w = &mut self.w;
-        x.each(|j, x| {
-            let before = w[j];
-            w[j] = T::narrow(before.into() + x.into() * c);
-            change.square += w[j].times(w[j]) - before.times(before);
-            change.absolute += w[j].into().abs() - before.into().abs();
-        });
+        let change = x.shift(&mut self.w, c);
         self.norms = add(self.norms, stored(change));
         self.told = self.norms;
     }
@@ -514,9 +659,27 @@ impl<'a, T: Number> Run<'a, T> {
 
     /// Where the run is.
     fn iterate(&self) -> Iterate<T> {
-        let mut copy = Run { w: self.w.clone(), mean_w: self.mean_w.clone(), paid: Vec::new(), ..*self };
-        copy.multiply_out();
-        Iterate { w: copy.w, b: copy.intercept, mean_w: copy.mean_w, mean_b: copy.mean_intercept, t: copy.t }
+        let mut end = Iterate {
+            w: self.w.clone(),
+            b: self.intercept,
+            mean_w: self.mean_w.clone(),
+            mean_b: self.mean_intercept,
+            t: self.t,
+        };
+        multiply_out(&mut end.w, self.scale, &mut end.mean_w, self.share, self.of);
+        end
+    }
+}
+
+/// Coefficients without their scale, and averages without their shares.
+fn multiply_out<T: Number>(w: &mut [T], scale: f64, mean_w: &mut [T], share: f64, of: f64) {
+    let (share, part): (f64, T) = (T::narrow(share).into(), T::narrow(1.0 / of));
+    for (mean, &w) in mean_w.iter_mut().zip(&*w) {
+        *mean = T::narrow(part.times(T::narrow((*mean).into() + share * w.into())));
+    }
+    let scale = T::narrow(scale);
+    for w in w {
+        *w = T::narrow(scale.times(*w));
     }
 }
 
@@ -599,24 +762,6 @@ mod tests {
             indptr.push(data.len() as i32);
         }
         (data, [indices, indptr], x, y)
-    }
-
-    #[test]
-    fn rows_are_shuffled_as_one_swap_after_the_other() {
-        for n in [0, 1, 2, 31, 32, 33, 34, 65, 100] {
-            for seed in [0, 1, 12345, u32::MAX] {
-                let (mut found, mut expected): (Vec<usize>, Vec<usize>) = ((0..n).collect(), (0..n).collect());
-                let mut x = seed.max(1);
-                for i in 0..n.saturating_sub(1) {
-                    x ^= x << 13;
-                    x ^= x >> 17;
-                    x ^= x << 5;
-                    expected.swap(i, i + (x % (1 << 31)) as usize % (n - i));
-                }
-                shuffle(seed, &mut found);
-                assert_eq!(found, expected);
-            }
-        }
     }
 
     #[test]

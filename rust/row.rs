@@ -2,15 +2,12 @@
 //! Numbers are stored as the rows are; a product of two stored numbers is rounded as they are, and sums are f64.
 
 use crate::error::Error;
-use crate::kernels::{Element, prefetch};
+use crate::kernels::{Element, Lines, Set, prefetch, set};
 
 /// A number as rows and coefficients store it.
 pub trait Number: Element + Default {
     /// A common scale of coefficients below this is multiplied out.
     const SMALL: f64;
-
-    /// The nearest stored number.
-    fn narrow(value: f64) -> Self;
 
     /// A product, rounded as stored numbers are.
     fn times(self, other: Self) -> f64;
@@ -20,11 +17,6 @@ impl Number for f32 {
     const SMALL: f64 = 1e-6;
 
     #[inline]
-    fn narrow(value: f64) -> Self {
-        value as f32
-    }
-
-    #[inline]
     fn times(self, other: Self) -> f64 {
         f64::from(self * other)
     }
@@ -32,11 +24,6 @@ impl Number for f32 {
 
 impl Number for f64 {
     const SMALL: f64 = 1e-9;
-
-    #[inline]
-    fn narrow(value: f64) -> Self {
-        value
-    }
 
     #[inline]
     fn times(self, other: Self) -> f64 {
@@ -66,6 +53,9 @@ impl Norms {
     }
 }
 
+/// Sums that a row goes into, as an addition takes longer than the next number needs.
+const CHAINS: usize = 4;
+
 /// The features that a row has, each with its value.
 pub trait Row<T: Number>: Copy {
     /// Whether every feature is there, once and in order.
@@ -82,7 +72,7 @@ pub trait Row<T: Number>: Copy {
     /// Each feature in turn.
     fn each(self, f: impl FnMut(usize, T));
 
-    /// sum_j x_j w_j, one after the other
+    /// sum_j x_j w_j
     #[inline]
     fn dot(self, w: &[T]) -> f64 {
         let mut sum = 0.0;
@@ -109,13 +99,8 @@ pub trait Row<T: Number>: Copy {
         norms
     }
 
-    /// The norms of what is touched.
-    #[inline]
-    fn norms(self, w: &[T]) -> Norms {
-        let mut norms = Norms::default();
-        self.each(|j, _| norms.count(w[j]));
-        norms
-    }
+    /// w += c x; returns by how much the norms of all of w grow.
+    fn shift(self, w: &mut [T], c: f64) -> Norms;
 }
 
 /// A row that has every feature.
@@ -151,6 +136,13 @@ impl<T: Number> Row<T> for Full<'_, T> {
         }
         norms
     }
+
+    #[inline]
+    fn shift(self, w: &mut [T], c: f64) -> Norms {
+        let before = Norms::of(w);
+        let after = self.add(w, c);
+        Norms { square: after.square - before.square, absolute: after.absolute - before.absolute }
+    }
 }
 
 /// A row that has some features, in any order; what is there twice counts twice.
@@ -158,6 +150,8 @@ impl<T: Number> Row<T> for Full<'_, T> {
 pub struct Few<'a, T, I> {
     values: &'a [T],
     at: &'a [I],
+    /// Whether sums go in order.
+    in_order: bool,
 }
 
 impl<T: Number, I: Index> Row<T> for Few<'_, T, I> {
@@ -171,6 +165,47 @@ impl<T: Number, I: Index> Row<T> for Few<'_, T, I> {
     #[inline]
     fn each(self, mut f: impl FnMut(usize, T)) {
         self.at.iter().zip(self.values).for_each(|(&j, &x)| f(j.place(), x));
+    }
+
+    #[inline]
+    fn dot(self, w: &[T]) -> f64 {
+        let ((at, at_rest), (x, x_rest)) = (self.at.as_chunks::<CHAINS>(), self.values.as_chunks::<CHAINS>());
+        let (mut sum, mut sums) = (0.0, [0.0; CHAINS]);
+        if self.in_order {
+            self.each(|j, x| sum += w[j].times(x));
+            return sum;
+        }
+        for (at, x) in at.iter().zip(x) {
+            for k in 0..CHAINS {
+                sums[k] += w[at[k].place()].times(x[k]);
+            }
+        }
+        for (j, &x) in at_rest.iter().zip(x_rest) {
+            sum += w[j.place()].times(x);
+        }
+        (sums[0] + sums[1]) + (sums[2] + sums[3]) + sum
+    }
+
+    #[inline]
+    fn shift(self, w: &mut [T], c: f64) -> Norms {
+        let ((at, at_rest), (x, x_rest)) = (self.at.as_chunks::<CHAINS>(), self.values.as_chunks::<CHAINS>());
+        let (mut square, mut absolute) = ([0.0; CHAINS], [0.0; CHAINS]);
+        let mut one = |j: I, x: T, k: usize| {
+            let w = &mut w[j.place()];
+            let before = *w;
+            *w = T::narrow(before.into() + x.into() * c);
+            square[k] += w.times(*w) - before.times(before);
+            absolute[k] += (*w).into().abs() - before.into().abs();
+        };
+        for (at, x) in at.iter().zip(x) {
+            for k in 0..CHAINS {
+                one(at[k], x[k], k);
+            }
+        }
+        for (&j, &x) in at_rest.iter().zip(x_rest) {
+            one(j, x, 0);
+        }
+        Norms { square: square.iter().sum(), absolute: absolute.iter().sum() }
     }
 }
 
@@ -212,6 +247,11 @@ pub trait Table: Sync {
 
     /// Asks for the memory of row `i` before it is needed.
     fn soon(&self, i: usize);
+
+    /// The rows `at` as kernels take them, if they do; `soon` are asked for meanwhile.
+    fn lines<'a>(&'a self, _at: &'a [u32], _soon: &'a [u32]) -> Option<Lines<'a, Self::Number>> {
+        None
+    }
 }
 
 /// Rows one after the other, each of d numbers.
@@ -256,6 +296,10 @@ impl<T: Number> Table for Grid<'_, T> {
     fn soon(&self, i: usize) {
         prefetch(self.row(i).0);
     }
+
+    fn lines<'a>(&'a self, at: &'a [u32], soon: &'a [u32]) -> Option<Lines<'a, T>> {
+        Some(Lines::Apart { values: self.values, stride: self.d, at, soon })
+    }
 }
 
 /// Compressed sparse rows: row i has the features `indices[k]` with `data[k]`, k from `indptr[i]` to `indptr[i + 1]`.
@@ -265,6 +309,7 @@ pub struct Csr<'a, T, I> {
     indices: &'a [I],
     indptr: &'a [I],
     d: usize,
+    in_order: bool,
 }
 
 impl<'a, T: Number, I: Index> Csr<'a, T, I> {
@@ -289,7 +334,7 @@ impl<'a, T: Number, I: Index> Csr<'a, T, I> {
             let accepted = format!("a CSR matrix whose column indices are from 0 to {}", d.saturating_sub(1));
             return wrong(format!("another one at stored number {k}"), &accepted);
         }
-        Ok(Csr { data, indices, indptr, d })
+        Ok(Csr { data, indices, indptr, d, in_order: set()? == Set::NAIVE })
     }
 }
 
@@ -311,7 +356,7 @@ impl<T: Number, I: Index> Table for Csr<'_, T, I> {
     #[inline]
     fn row(&self, i: usize) -> Few<'_, T, I> {
         let (from, to) = (self.indptr[i].place(), self.indptr[i + 1].place());
-        Few { values: &self.data[from..to], at: &self.indices[from..to] }
+        Few { values: &self.data[from..to], at: &self.indices[from..to], in_order: self.in_order }
     }
 
     #[inline]

@@ -1,9 +1,13 @@
 //! Verdict: what rows say of coefficients: a score on those that were kept back, and whether a run went astray.
 
 use crate::error::Error;
+use crate::kernels::set;
 use crate::loss::Loss;
 use crate::observe::Watch;
 use crate::row::{Row, Table};
+
+/// Rows whose losses are added up together.
+const BLOCK: usize = 256;
 
 /// Training rows: which of the table they are, and what they were told to be.
 #[derive(Debug, Clone, Copy)]
@@ -110,21 +114,25 @@ fn mean_loss<B: Table>(
     at: Option<Line<B::Number>>,
     watch: &mut Watch,
 ) -> Result<f64, Error> {
-    let (mut sum, mut rows) = (0.0, 0usize);
-    for (i, &y) in told.y.iter().enumerate() {
-        if told.held.get(i) == Some(&true) {
-            continue;
+    let (mut sum, mut rows, set) = (0.0, 0usize, set()?);
+    let (mut raw, mut y) = (Vec::new(), Vec::new());
+    for first in (0..told.y.len()).step_by(BLOCK) {
+        raw.clear();
+        y.clear();
+        for i in (first..told.y.len().min(first + BLOCK)).filter(|&i| told.held.get(i) != Some(&true)) {
+            y.push(told.y[i]);
+            raw.push(match at {
+                None => 0.0,
+                Some((w, b)) => {
+                    let row = table.row(i);
+                    watch.tick(row.len())?;
+                    row.dot(w) + b
+                }
+            });
         }
-        let raw = match at {
-            None => 0.0,
-            Some((w, b)) => {
-                let row = table.row(i);
-                watch.tick(row.len())?;
-                row.dot(w) + b
-            }
-        };
-        sum += loss.value(raw, y);
-        rows += 1;
+        watch.tick(y.len())?;
+        sum += loss.sum(set, &mut raw, &y);
+        rows += y.len();
     }
     Ok(sum / rows.max(1) as f64)
 }

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 #: Rust rooms from the ground up; each may use only rooms on the shelves below its own.
 SHELVES = [
     {"error"},
-    {"kernels", "registry", "observe"},
-    {"row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail"},
+    {"kernels", "registry", "observe", "exponential"},
+    {"row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail", "shuffle"},
     {"sparse"},
     {"data"},
     {"objective", "sampler", "gram", "packed", "verdict"},

@@ -131,12 +131,12 @@ impl Gradient<'_, '_> {
                 }
                 let mut sums = [V::zero(); TOGETHER];
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    *sum = times(lanes::<V, C>(walk.row(i + r)), w);
+                    *sum = times(lanes::<V, f64, C>(walk.row(i + r)), w);
                 }
                 *raw = V::totals(sums);
             }
             for (i, raw) in (whole..).zip(rest) {
-                *raw = times(lanes::<V, C>(walk.row(i)), w).total();
+                *raw = times(lanes::<V, f64, C>(walk.row(i)), w).total();
             }
             raw.iter_mut().for_each(|raw| *raw += self.b);
             self.slopes::<V>(first, raw);
@@ -146,11 +146,11 @@ impl Gradient<'_, '_> {
                     walk.ask::<TOGETHER>(i);
                 }
                 for (r, slope) in slopes.iter().enumerate() {
-                    grad[r % 2] = plus(grad[r % 2], *slope, lanes::<V, C>(walk.row(i + r)));
+                    grad[r % 2] = plus(grad[r % 2], *slope, lanes::<V, f64, C>(walk.row(i + r)));
                 }
             }
             for (i, slope) in (whole..).zip(rest) {
-                grad[0] = plus(grad[0], *slope, lanes::<V, C>(walk.row(i)));
+                grad[0] = plus(grad[0], *slope, lanes::<V, f64, C>(walk.row(i)));
             }
         }
         let [mut sum, other] = grad;
@@ -180,10 +180,10 @@ impl Gradient<'_, '_> {
             self.slopes::<V>(first, raw);
             let (many, rest) = raw.as_chunks::<M>();
             for (i, raw) in (first..).step_by(M).zip(many) {
-                add_rows::<V, M>(self.grad, *raw, std::array::from_fn(|r| walk.row(i + r)), walk.asks(i));
+                add_rows::<V, f64, M>(self.grad, *raw, std::array::from_fn(|r| walk.row(i + r)), walk.asks(i));
             }
             for (i, raw) in (whole..).zip(rest) {
-                add_rows::<V, 1>(self.grad, [*raw], [walk.row(i)], walk.asks(i));
+                add_rows::<V, f64, 1>(self.grad, [*raw], [walk.row(i)], walk.asks(i));
             }
         }
     }

@@ -11,6 +11,11 @@ pub(super) trait Lanes: Copy {
     fn load(x: &[f64; LANES]) -> Self;
     /// The first numbers of fewer than eight, and zeros.
     fn load_part(x: &[f64]) -> Self;
+    /// The last `count` of eight numbers, and zeros before them.
+    fn load_last(x: &[f64; LANES], count: usize) -> Self;
+    /// The same of numbers that are half as long.
+    fn load_half(x: &[f32; LANES]) -> Self;
+    fn load_half_part(x: &[f32]) -> Self;
     fn store(self, x: &mut [f64; LANES]);
     /// The first numbers into fewer than eight places.
     #[inline(always)]
@@ -21,6 +26,8 @@ pub(super) trait Lanes: Copy {
             *x = lane;
         }
     }
+    /// The nearest numbers that are half as long.
+    fn rounded(self) -> Self;
     fn add(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
     /// The larger of self and |other|; self where that is no number.
@@ -37,6 +44,8 @@ pub(super) trait Lanes: Copy {
     }
     /// sum + a b of single numbers
     fn add_one(sum: f64, a: f64, b: f64) -> f64;
+
+    fn load_half_last(x: &[f32; LANES], count: usize) -> Self;
 
     #[inline(always)]
     fn zero() -> Self {
@@ -62,6 +71,31 @@ impl Lanes for Plain {
     #[inline(always)]
     fn load_part(x: &[f64]) -> Self {
         Plain(std::array::from_fn(|l| x.get(l).copied().unwrap_or(0.0)))
+    }
+
+    #[inline(always)]
+    fn load_last(x: &[f64; LANES], count: usize) -> Self {
+        Plain(std::array::from_fn(|l| if l + count < LANES { 0.0 } else { x[l] }))
+    }
+
+    #[inline(always)]
+    fn load_half_last(x: &[f32; LANES], count: usize) -> Self {
+        Self::load_last(&x.map(f64::from), count)
+    }
+
+    #[inline(always)]
+    fn load_half(x: &[f32; LANES]) -> Self {
+        Plain(x.map(f64::from))
+    }
+
+    #[inline(always)]
+    fn load_half_part(x: &[f32]) -> Self {
+        Plain(std::array::from_fn(|l| x.get(l).copied().map_or(0.0, f64::from)))
+    }
+
+    #[inline(always)]
+    fn rounded(self) -> Self {
+        Plain(self.0.map(|x| f64::from(x as f32)))
     }
 
     #[inline(always)]
@@ -130,8 +164,21 @@ mod x86 {
         }
     }
 
-    /// Masks for the first 0 to 8 of eight numbers.
+    /// Masks for the first 0 to 8 of eight numbers, and for the last ones.
     const FIRST: [i64; 2 * LANES] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    const LAST: [i64; 2 * LANES] = [0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1];
+
+    impl Avx2 {
+        /// Only the last `count`.
+        #[inline(always)]
+        fn last(self, count: usize) -> Self {
+            let last = &LAST[count.min(LANES)..][..LANES];
+            unsafe {
+                let (low, high) = (_mm256_loadu_pd(last.as_ptr().cast()), _mm256_loadu_pd(last.as_ptr().add(4).cast()));
+                Avx2(_mm256_and_pd(self.0, low), _mm256_and_pd(self.1, high))
+            }
+        }
+    }
 
     // SAFETY, of every block below: these types are only named by `run`, after the processor said that it has the
     // instructions; what is loaded and stored is borrowed by the argument, and masked loads touch no more than `x`.
@@ -155,6 +202,36 @@ mod x86 {
                 let from = x.as_ptr().wrapping_add(4);
                 Avx2(_mm256_maskload_pd(x.as_ptr(), low), _mm256_maskload_pd(from, high))
             }
+        }
+
+        #[inline(always)]
+        fn load_last(x: &[f64; LANES], count: usize) -> Self {
+            Self::load(x).last(count)
+        }
+
+        #[inline(always)]
+        fn load_half_last(x: &[f32; LANES], count: usize) -> Self {
+            Self::load_half(x).last(count)
+        }
+
+        #[inline(always)]
+        fn load_half(x: &[f32; LANES]) -> Self {
+            unsafe {
+                let x = _mm256_loadu_ps(x.as_ptr());
+                Avx2(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)))
+            }
+        }
+
+        #[inline(always)]
+        fn load_half_part(x: &[f32]) -> Self {
+            let mut first = [0.0; LANES];
+            first.iter_mut().zip(x).for_each(|(first, x)| *first = *x);
+            Self::load_half(&first)
+        }
+
+        #[inline(always)]
+        fn rounded(self) -> Self {
+            unsafe { Avx2(_mm256_cvtps_pd(_mm256_cvtpd_ps(self.0)), _mm256_cvtps_pd(_mm256_cvtpd_ps(self.1))) }
         }
 
         #[inline(always)]
@@ -221,6 +298,33 @@ mod x86 {
         fn load_part(x: &[f64]) -> Self {
             let first = ((1u32 << x.len().min(LANES)) - 1) as u8;
             unsafe { Avx512(_mm512_maskz_loadu_pd(first, x.as_ptr())) }
+        }
+
+        #[inline(always)]
+        fn load_last(x: &[f64; LANES], count: usize) -> Self {
+            unsafe { Avx512(_mm512_maskz_loadu_pd((0xff00u32 >> count.min(LANES)) as u8, x.as_ptr())) }
+        }
+
+        #[inline(always)]
+        fn load_half_last(x: &[f32; LANES], count: usize) -> Self {
+            let last = (0xff00u32 >> count.min(LANES)) as u8;
+            unsafe { Avx512(_mm512_maskz_cvtps_pd(last, _mm256_loadu_ps(x.as_ptr()))) }
+        }
+
+        #[inline(always)]
+        fn load_half(x: &[f32; LANES]) -> Self {
+            unsafe { Avx512(_mm512_cvtps_pd(_mm256_loadu_ps(x.as_ptr()))) }
+        }
+
+        #[inline(always)]
+        fn load_half_part(x: &[f32]) -> Self {
+            let first = ((1u32 << x.len().min(LANES)) - 1) as u16;
+            unsafe { Avx512(_mm512_cvtps_pd(_mm512_castps512_ps256(_mm512_maskz_loadu_ps(first, x.as_ptr())))) }
+        }
+
+        #[inline(always)]
+        fn rounded(self) -> Self {
+            unsafe { Avx512(_mm512_cvtps_pd(_mm512_cvtpd_ps(self.0))) }
         }
 
         #[inline(always)]

@@ -1,9 +1,9 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Element, Lines, Online, Slopes, Turn};
+use super::{Element, Lines, Online, Slopes, TURN, Turn};
 
 /// The rows one by one.
-fn each(lines: Lines<'_>, d: usize) -> impl Iterator<Item = &[f64]> {
+fn each<T>(lines: Lines<'_, T>, d: usize) -> impl Iterator<Item = &[T]> {
     let (values, stride, at, count) = match lines {
         Lines::Together { values, stride, .. } => (values, stride, None, values.len() / stride),
         Lines::Apart { values, stride, at, .. } => (values, stride, Some(at), at.len()),
@@ -66,18 +66,19 @@ pub fn centre(
     }
 }
 
-pub fn online(lines: Lines, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
+pub fn online<T: Element>(lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
     let Online { w, b, squares, tail } = line;
     for (i, x) in each(lines, w.len()).enumerate() {
         let mut turn = Turn { first: i, count: 1, ..Turn::default() };
-        turn.raw[0] = x.iter().zip(&*w).map(|(x, w)| x * w).sum::<f64>() + b.iter().sum::<f64>();
+        let rounded = |value: f64| T::narrow(value).into();
+        turn.raw[0] = x.iter().zip(&*w).map(|(&x, w)| rounded(x.into() * w)).sum::<f64>() + b.iter().sum::<f64>();
         if squares {
-            turn.square[0] = x.iter().map(|x| x * x).sum::<f64>() + b.len() as f64;
+            turn.square[0] = x.iter().map(|&x| x.into() * x.into()).sum::<f64>() + b.len() as f64;
         }
         steps(&mut turn);
         let step = turn.steps[0];
-        for (w, x) in w.iter_mut().zip(x) {
-            *w -= step * x;
+        for (w, &x) in w.iter_mut().zip(x) {
+            *w = rounded(*w - step * x.into());
         }
         for b in b.iter_mut() {
             *b -= step;
@@ -91,9 +92,18 @@ pub fn online(lines: Lines, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
 pub fn steps(turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
     for r in 0..turn.count {
         let before: f64 = (0..r).map(|q| turn.steps[q] * turn.shared[q][r]).sum();
-        let (loss, step) = f(turn.raw[r] - before, r);
+        turn.raw[r] -= before;
+        let (loss, step) = f(turn.raw[r], r);
         turn.steps[r] = step;
         *sum += loss;
+    }
+}
+
+pub fn scaled(turn: &mut Turn, scale: &[f64; TURN], after: &[f64; TURN], one: f64) {
+    for (shared, after) in turn.shared.iter_mut().zip(after) {
+        for (shared, scale) in shared.iter_mut().zip(scale) {
+            *shared = *shared * (scale / after) + one;
+        }
     }
 }
 

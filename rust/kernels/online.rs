@@ -1,16 +1,16 @@
 //! Online: steps by single rows, one after the other.
 
-use super::lanes::Lanes;
-use super::walk::{Walk, add_rows, dot, lanes, padded, unpadded};
-use super::{Lines, Online, TURN, Turn, Work};
+use super::lanes::{LANES, Lanes};
+use super::walk::{Walk, add_rows, add_stored, dot, lanes, left, load, padded, stored, unpadded};
+use super::{Element, Lines, Online, TURN, Turn, Work};
 
-pub(super) struct ByRows<'a, 'f> {
-    pub lines: Lines<'a>,
+pub(super) struct ByRows<'a, 'f, T> {
+    pub lines: Lines<'a, T>,
     pub line: Online<'a>,
     pub steps: &'a mut (dyn FnMut(&mut Turn) + 'f),
 }
 
-impl Work for ByRows<'_, '_> {
+impl<T: Element> Work for ByRows<'_, '_, T> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         match self.line.w.len() {
@@ -38,7 +38,7 @@ const PAIRS: [[(usize, usize); 4]; 7] = {
     pairs
 };
 
-impl ByRows<'_, '_> {
+impl<T: Element> ByRows<'_, '_, T> {
     /// With w in registers: C lanes, the last of which need not be full.
     #[inline(always)]
     fn few<V: Lanes, const C: usize>(self) {
@@ -55,16 +55,20 @@ impl ByRows<'_, '_> {
             averaged: !tail.is_empty(),
             squares,
         };
-        let (whole, mut turn) = (walk.count / TURN * TURN, Turn::default());
+        let mut turn = Turn::default();
+        let whole = match T::half(&[]) {
+            Some(_) => 0, // what is rounded after every step has to be there
+            None => walk.count / TURN * TURN,
+        };
         turn.count = TURN;
         for i in (0..whole).step_by(TURN) {
             turn.first = i;
-            state.go::<TURN>(walk, &mut turn, steps);
+            state.go::<T, TURN>(walk, &mut turn, steps);
         }
         turn.count = 1;
         for i in whole..walk.count {
             turn.first = i;
-            state.go::<1>(walk, &mut turn, steps);
+            state.go::<T, 1>(walk, &mut turn, steps);
         }
         unpadded(state.w, w);
         if !tail.is_empty() {
@@ -83,18 +87,33 @@ impl ByRows<'_, '_> {
         for i in 0..walk.count {
             let x = walk.row(i);
             turn.first = i;
-            turn.raw[0] = dot::<V>(x, w, walk.soon(i)) + b.iter().sum::<f64>();
+            turn.raw[0] = dot::<V, T>(x, w, walk.soon(i)) + b.iter().sum::<f64>();
             if squares {
-                turn.square[0] = dot::<V>(x, x, x.as_ptr()) + b.len() as f64;
+                turn.square[0] = square::<V, T>(x) + b.len() as f64;
             }
             steps(&mut turn);
-            add_rows::<V, 1>(w, [-turn.steps[0]], [x], None);
+            add_rows::<V, T, 1>(w, [-turn.steps[0]], [x], None);
             b.iter_mut().for_each(|b| *b -= turn.steps[0]);
             for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&*b)) {
                 *tail += theta;
             }
         }
     }
+}
+
+/// |x|^2
+#[inline(always)]
+fn square<V: Lanes, T: Element>(x: &[T]) -> f64 {
+    let (mut sums, (whole, rest)) = ([V::zero(); 2], x.as_chunks::<LANES>());
+    for (c, x) in whole.iter().enumerate() {
+        let x = load::<V, T>(x);
+        sums[c % 2] = sums[c % 2].add_product(x, x);
+    }
+    if !rest.is_empty() {
+        let x = left::<V, T>(x, whole.len());
+        sums[0] = sums[0].add_product(x, x);
+    }
+    sums[0].add(sums[1]).total()
 }
 
 /// Where steps by single rows have come to.
@@ -113,12 +132,12 @@ impl<V: Lanes, const C: usize> State<V, C> {
     /// M steps. With p_r = x_r . w + b before the first of them, raw_r is p_r less the sum of step_q (x_q . x_r + 1) over
     /// the steps before it: so a step waits for one number, not for all of w.
     #[inline(always)]
-    fn go<const M: usize>(&mut self, walk: Walk, turn: &mut Turn, steps: &mut dyn FnMut(&mut Turn)) {
+    fn go<T: Element, const M: usize>(&mut self, walk: Walk<T>, turn: &mut Turn, steps: &mut dyn FnMut(&mut Turn)) {
         let (mut x, i) = ([[V::zero(); C]; M], turn.first);
         for (r, x) in x.iter_mut().enumerate() {
-            *x = lanes::<V, C>(walk.row(i + r));
+            *x = lanes::<V, T, C>(walk.row(i + r));
         }
-        turn.raw = self.products(&x);
+        turn.raw = self.products::<T, M>(&x);
         for pairs in PAIRS.iter().take(M * (M - 1) / 8) {
             let mut sums = [V::zero(); 4];
             for (sum, &(q, r)) in sums.iter_mut().zip(pairs) {
@@ -143,16 +162,16 @@ impl<V: Lanes, const C: usize> State<V, C> {
         steps(turn);
         let mut taken = [0.0; M];
         taken.copy_from_slice(&turn.steps[..M]);
-        self.step(&x, &taken);
+        self.step::<T, M>(&x, &taken);
     }
 
     /// x_r . w + b
     #[inline(always)]
-    fn products<const M: usize>(&self, x: &[[V; C]; M]) -> [f64; TURN] {
+    fn products<T: Element, const M: usize>(&self, x: &[[V; C]; M]) -> [f64; TURN] {
         let mut sums = [V::zero(); TURN];
         for (sum, x) in sums.iter_mut().zip(x) {
             for (x, w) in x.iter().zip(&self.w) {
-                *sum = sum.add_product(*x, *w);
+                *sum = add_stored::<V, T>(*sum, *x, *w);
             }
         }
         let mut raw = [self.b; TURN];
@@ -166,7 +185,7 @@ impl<V: Lanes, const C: usize> State<V, C> {
 
     /// Takes the steps: their sum from w, and from the tail's sum each as often as it was there.
     #[inline(always)]
-    fn step<const M: usize>(&mut self, x: &[[V; C]; M], steps: &[f64; M]) {
+    fn step<T: Element, const M: usize>(&mut self, x: &[[V; C]; M], steps: &[f64; M]) {
         let (before, before_b) = (self.w, self.b);
         let mut moved = [[V::zero(); C]; 2];
         for r in 0..M {
@@ -175,7 +194,7 @@ impl<V: Lanes, const C: usize> State<V, C> {
             }
         }
         for (w, (even, odd)) in self.w.iter_mut().zip(moved[0].into_iter().zip(moved[1])) {
-            *w = w.add(even.add(odd));
+            *w = stored::<V, T>(w.add(even.add(odd)));
         }
         if self.one != 0.0 {
             self.b -= steps.iter().sum::<f64>();
@@ -211,12 +230,32 @@ impl<F: Fn(f64, usize) -> (f64, f64)> Work for Steps<'_, F> {
         let (mut raw, mut lanes, mut latest) = (turn.raw, V::load(&turn.raw), 0.0);
         for r in 0..turn.count.min(TURN) {
             let before = &turn.shared[r.saturating_sub(1)];
-            let (loss, step) = f(V::add_one(raw[r], -latest, before[r]), r);
+            let found = V::add_one(raw[r], -latest, before[r]);
+            let (loss, step) = f(found, r);
             lanes = lanes.add_product(V::splat(-latest), V::load(before));
             lanes.store(&mut raw);
-            turn.steps[r] = step;
+            (turn.raw[r], turn.steps[r]) = (found, step);
             latest = step;
             *sum += loss;
+        }
+    }
+}
+
+pub(super) struct Scaled<'a> {
+    pub turn: &'a mut Turn,
+    pub scale: &'a [f64; TURN],
+    pub after: &'a [f64; TURN],
+    pub one: f64,
+}
+
+impl Work for Scaled<'_> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Scaled { turn, scale, after, one } = self;
+        let scale = V::load(scale);
+        for (shared, after) in turn.shared.iter_mut().zip(after) {
+            let ratio = V::zero().add_product(scale, V::splat(1.0 / after));
+            V::splat(one).add_product(V::load(shared), ratio).store(shared);
         }
     }
 }

@@ -371,6 +371,26 @@ fn eight(
     (values, slopes)
 }
 
+pub(super) struct Replace<'a, F> {
+    pub a: &'a mut [f64],
+    pub f: F,
+}
+
+impl<F: Fn(f64) -> f64> Work for Replace<'_, F> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let (whole, rest) = self.a.as_chunks_mut::<LANES>();
+        for a in whole {
+            for a in a {
+                *a = (self.f)(*a);
+            }
+        }
+        for a in rest {
+            *a = (self.f)(*a);
+        }
+    }
+}
+
 pub(super) struct Widen<'a, T> {
     pub x: &'a [T],
     pub out: &'a mut [f64],

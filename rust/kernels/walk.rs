@@ -1,7 +1,7 @@
 //! Walk: rows one by one, however they lie, and lanes of them; sums over long rows.
 
 use super::lanes::{LANES, Lanes};
-use super::{Lines, ask, prefetch};
+use super::{Element, Lines, ask, prefetch};
 
 /// Numbers ahead that are asked for where rows lie one after the other, and from how long a row the processor sees by
 /// itself which way it goes.
@@ -10,8 +10,8 @@ const LONG: usize = 256;
 
 /// Row i of rows that lie anyhow.
 #[derive(Clone, Copy)]
-pub(super) struct Walk<'a> {
-    pub(super) values: &'a [f64],
+pub(super) struct Walk<'a, T = f64> {
+    pub(super) values: &'a [T],
     pub(super) stride: usize,
     pub(super) at: Option<&'a [u32]>,
     soon: &'a [u32],
@@ -21,9 +21,9 @@ pub(super) struct Walk<'a> {
     d: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a, T> Walk<'a, T> {
     #[inline(always)]
-    pub(super) fn new(lines: Lines<'a>, d: usize) -> Self {
+    pub(super) fn new(lines: Lines<'a, T>, d: usize) -> Self {
         match lines {
             Lines::Together { values, stride, beyond } => {
                 let until = if beyond == 0 || stride >= LONG { 0 } else { values.len() + beyond };
@@ -36,7 +36,7 @@ impl<'a> Walk<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn row(&self, i: usize) -> &'a [f64] {
+    pub(super) fn row(&self, i: usize) -> &'a [T] {
         let i = match self.at {
             Some(at) => at[i] as usize,
             None => i,
@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
 
     /// Where a row some way after row i begins, or row i itself.
     #[inline(always)]
-    pub(super) fn soon(&self, i: usize) -> *const f64 {
+    pub(super) fn soon(&self, i: usize) -> *const T {
         if let Some(&soon) = self.soon.get(i) {
             self.values[soon as usize * self.stride..][..self.d].as_ptr()
         } else if self.at.is_none() && i * self.stride + FAR < self.until {
@@ -58,7 +58,7 @@ impl<'a> Walk<'a> {
 
     /// Where M rows some way after rows i, i + 1 and so on begin, if there is anything to ask for.
     #[inline(always)]
-    pub(super) fn asks<const M: usize>(&self, i: usize) -> Option<[*const f64; M]> {
+    pub(super) fn asks<const M: usize>(&self, i: usize) -> Option<[*const T; M]> {
         let any = i < self.soon.len() || i * self.stride + FAR < self.until;
         any.then(|| std::array::from_fn(|r| self.soon(i + r)))
     }
@@ -71,64 +71,121 @@ impl<'a> Walk<'a> {
                 prefetch(&self.values[soon as usize * self.stride..][..self.d]);
             }
         } else if i * self.stride + FAR < self.until {
-            ask(self.values.as_ptr().wrapping_add(i * self.stride + FAR).cast(), M * self.stride * size_of::<f64>());
+            ask(self.values.as_ptr().wrapping_add(i * self.stride + FAR).cast(), M * self.stride * size_of::<T>());
         }
     }
 }
 
-/// C lanes, the last of which holds what is left.
+/// C lanes. Of several, the last holds what is left at its end, so that no load goes beyond the row: the processor waits
+/// for lines that nobody asked for even where a mask hides them.
 #[inline(always)]
-pub(super) fn lanes<V: Lanes, const C: usize>(x: &[f64]) -> [V; C] {
+pub(super) fn lanes<V: Lanes, T: Element, const C: usize>(x: &[T]) -> [V; C] {
     let (mut lanes, (whole, _)) = ([V::zero(); C], x.as_chunks::<LANES>());
     for c in 0..C - 1 {
-        lanes[c] = V::load(&whole[c]);
+        lanes[c] = load(&whole[c]);
     }
-    lanes[C - 1] = V::load_part(&x[(C - 1) * LANES..]);
+    lanes[C - 1] = if C > 1 { left(x, C - 1) } else { load_part(x) };
     lanes
 }
 
-/// x . w of a long row, in four chains; asks for as many numbers from `soon` on. Written out in stretches of eight lanes,
+/// What is left of a row after `whole` lanes, at the end of a lane if the row is as long as that.
+#[inline(always)]
+pub(super) fn left<V: Lanes, T: Element>(x: &[T], whole: usize) -> V {
+    match x.last_chunk() {
+        Some(last) => load_last(last, x.len() - whole * LANES),
+        _ => load_part(x),
+    }
+}
+
+/// The last `count` of eight numbers, however long.
+#[inline(always)]
+fn load_last<V: Lanes, T: Element>(x: &[T; LANES], count: usize) -> V {
+    match (T::wide(x).map(<&[f64; LANES]>::try_from), T::half(x).map(<&[f32; LANES]>::try_from)) {
+        (Some(Ok(x)), _) => V::load_last(x, count),
+        (_, Some(Ok(x))) => V::load_half_last(x, count),
+        _ => V::zero(),
+    }
+}
+
+/// Eight numbers, however long.
+#[inline(always)]
+pub(super) fn load<V: Lanes, T: Element>(x: &[T; LANES]) -> V {
+    match (T::wide(x).map(<&[f64; LANES]>::try_from), T::half(x).map(<&[f32; LANES]>::try_from)) {
+        (Some(Ok(x)), _) => V::load(x),
+        (_, Some(Ok(x))) => V::load_half(x),
+        _ => V::zero(),
+    }
+}
+
+/// The first numbers of fewer than eight, and zeros.
+#[inline(always)]
+pub(super) fn load_part<V: Lanes, T: Element>(x: &[T]) -> V {
+    match (T::wide(x), T::half(x)) {
+        (Some(x), _) => V::load_part(x),
+        (_, Some(x)) => V::load_half_part(x),
+        _ => V::zero(),
+    }
+}
+
+/// The nearest numbers of T.
+#[inline(always)]
+pub(super) fn stored<V: Lanes, T: Element>(sum: V) -> V {
+    if T::half(&[]).is_some() { sum.rounded() } else { sum }
+}
+
+/// sum + x w, where x is of T: the product is rounded to such numbers, unless they are as long as sums.
+#[inline(always)]
+pub(super) fn add_stored<V: Lanes, T: Element>(sum: V, x: V, w: V) -> V {
+    match T::half(&[]) {
+        Some(_) => sum.add(V::zero().add_product(x, w).rounded()),
+        None => sum.add_product(x, w),
+    }
+}
+
+/// x . w of a long row, in four chains (products as `add_stored` has them); asks for as many numbers from `soon` on. Written out in stretches of eight lanes,
 /// as short loops of unknown length leave the processor guessing.
 #[inline(always)]
-pub(super) fn dot<V: Lanes>(x: &[f64], w: &[f64], soon: *const f64) -> f64 {
+pub(super) fn dot<V: Lanes, T: Element>(x: &[T], w: &[f64], soon: *const T) -> f64 {
     let mut sums = [V::zero(); 4];
-    let ((x, x_rest), (w, w_rest)) = (x[..w.len()].as_chunks::<LANES>(), w.as_chunks::<LANES>());
+    let (all, w_all) = (&x[..w.len()], w);
+    let ((x, _), (w, w_rest)) = (all.as_chunks::<LANES>(), w.as_chunks::<LANES>());
+    let whole = w.len();
     let ((x, x_last), (w, w_last)) = (x.as_chunks::<8>(), w.as_chunks::<8>());
     let mut from = soon;
     for (x, w) in x.iter().zip(w) {
-        stretch::<V, 8>(&mut sums, x, w, from);
+        stretch::<V, T, 8>(&mut sums, x, w, from);
         from = from.wrapping_add(8 * LANES);
     }
     match w_last.len() {
-        1 => stretch::<V, 1>(&mut sums, x_last, w_last, from),
-        2 => stretch::<V, 2>(&mut sums, x_last, w_last, from),
-        3 => stretch::<V, 3>(&mut sums, x_last, w_last, from),
-        4 => stretch::<V, 4>(&mut sums, x_last, w_last, from),
-        5 => stretch::<V, 5>(&mut sums, x_last, w_last, from),
-        6 => stretch::<V, 6>(&mut sums, x_last, w_last, from),
-        7 => stretch::<V, 7>(&mut sums, x_last, w_last, from),
+        1 => stretch::<V, T, 1>(&mut sums, x_last, w_last, from),
+        2 => stretch::<V, T, 2>(&mut sums, x_last, w_last, from),
+        3 => stretch::<V, T, 3>(&mut sums, x_last, w_last, from),
+        4 => stretch::<V, T, 4>(&mut sums, x_last, w_last, from),
+        5 => stretch::<V, T, 5>(&mut sums, x_last, w_last, from),
+        6 => stretch::<V, T, 6>(&mut sums, x_last, w_last, from),
+        7 => stretch::<V, T, 7>(&mut sums, x_last, w_last, from),
         _ => {}
     }
     if !w_rest.is_empty() {
-        sums[3] = sums[3].add_product(V::load_part(x_rest), V::load_part(w_rest));
+        sums[3] = add_stored::<V, T>(sums[3], left(all, whole), left(w_all, whole));
     }
     ask(soon.wrapping_add(x.len() * 64 + w_last.len() * 8 + w_rest.len() - 1).cast(), 1);
     sums[0].add(sums[1]).add(sums[2].add(sums[3])).total()
 }
 
 #[inline(always)]
-pub(super) fn stretch<V: Lanes, const C: usize>(
+pub(super) fn stretch<V: Lanes, T: Element, const C: usize>(
     sums: &mut [V; 4],
-    x: &[[f64; LANES]],
+    x: &[[T; LANES]],
     w: &[[f64; LANES]],
-    soon: *const f64,
+    soon: *const T,
 ) {
     let (x, w) = (&x[..C], &w[..C]);
-    for c in 0..C {
+    for c in (0..C).step_by(8 / size_of::<T>()) {
         ask(soon.wrapping_add(c * LANES).cast(), 1);
     }
     for c in 0..C {
-        sums[c % 4] = sums[c % 4].add_product(V::load(&x[c]), V::load(&w[c]));
+        sums[c % 4] = add_stored::<V, T>(sums[c % 4], load(&x[c]), V::load(&w[c]));
     }
 }
 
@@ -145,16 +202,19 @@ pub(super) fn totals<V: Lanes, const M: usize>(sums: [V; M]) -> [f64; M] {
     totals
 }
 
-/// grad += sum of slope times x over M rows; asks for every other line from each `soon` on, as `dots` for the rest.
+/// grad += sum of slope times x over M rows, rounded to numbers as rows have them; asks for every other line from each
+/// `soon` on, as `dots` for the rest.
 #[inline(always)]
-pub(super) fn add_rows<V: Lanes, const M: usize>(
+pub(super) fn add_rows<V: Lanes, T: Element, const M: usize>(
     grad: &mut [f64],
     slopes: [f64; M],
-    x: [&[f64]; M],
-    soon: Option<[*const f64; M]>,
+    x: [&[T]; M],
+    soon: Option<[*const T; M]>,
 ) {
-    let x = x.map(|x| x[..grad.len()].as_chunks::<LANES>());
+    let all = x.map(|x| &x[..grad.len()]);
+    let (x, numbers) = (all.map(|x| x.as_chunks::<LANES>().0), grad.len());
     let (whole, rest) = grad.as_chunks_mut::<LANES>();
+    let (lanes, rest) = (whole.len(), rest.len());
     let slopes = slopes.map(V::splat);
     for (c, grad) in whole.iter_mut().enumerate() {
         if let (Some(soon), true) = (soon, c % 2 == 1) {
@@ -162,16 +222,17 @@ pub(super) fn add_rows<V: Lanes, const M: usize>(
         }
         let mut sum = V::load(grad);
         for r in 0..M {
-            sum = sum.add_product(slopes[r], V::load(&x[r].0[c]));
+            sum = sum.add_product(slopes[r], load(&x[r][c]));
         }
-        sum.store(grad);
+        stored::<V, T>(sum).store(grad);
     }
-    if !rest.is_empty() {
-        let mut sum = V::load_part(rest);
+    if rest > 0 {
+        let grad = &mut grad[numbers.saturating_sub(LANES)..];
+        let mut sum = V::load_part(grad);
         for r in 0..M {
-            sum = sum.add_product(slopes[r], V::load_part(x[r].1));
+            sum = sum.add_product(slopes[r], left(all[r], lanes));
         }
-        sum.store_part(rest);
+        unpadded([stored::<V, T>(sum)], grad);
     }
 }
 
@@ -179,7 +240,8 @@ pub(super) fn add_rows<V: Lanes, const M: usize>(
 #[inline(always)]
 pub(super) fn dots<V: Lanes, const M: usize>(x: [&[f64]; M], w: &[f64], soon: Option<[*const f64; M]>) -> [f64; M] {
     let (whole, rest) = w.as_chunks::<LANES>();
-    let x = x.map(|x| x[..w.len()].as_chunks::<LANES>());
+    let all = x.map(|x| &x[..w.len()]);
+    let x = all.map(|x| x.as_chunks::<LANES>().0);
     let mut sums = [V::zero(); M];
     for (c, lanes) in whole.iter().enumerate() {
         let lanes = V::load(lanes);
@@ -187,45 +249,52 @@ pub(super) fn dots<V: Lanes, const M: usize>(x: [&[f64]; M], w: &[f64], soon: Op
             soon.iter().for_each(|soon| ask(soon.wrapping_add(c * LANES).cast(), 1));
         }
         for r in 0..M {
-            sums[r] = sums[r].add_product(V::load(&x[r].0[c]), lanes);
+            sums[r] = sums[r].add_product(V::load(&x[r][c]), lanes);
         }
     }
     if let Some(soon) = soon {
         soon.iter().for_each(|soon| ask(soon.wrapping_add(w.len() - 1).cast(), 1));
     }
     if !rest.is_empty() {
-        let lanes = V::load_part(rest);
+        let lanes = left(w, whole.len());
         for r in 0..M {
-            sums[r] = sums[r].add_product(V::load_part(x[r].1), lanes);
+            sums[r] = sums[r].add_product(left(all[r], whole.len()), lanes);
         }
     }
     totals(sums)
 }
 
-/// At most C lanes of numbers, and zeros.
+/// C lanes of numbers, as `lanes` has them; zeros for none.
 #[inline(always)]
 pub(super) fn padded<V: Lanes, const C: usize>(values: &[f64]) -> [V; C] {
-    let (mut lanes, (whole, rest)) = ([V::zero(); C], values.as_chunks::<LANES>());
-    for (c, lanes) in lanes.iter_mut().enumerate() {
-        if let Some(whole) = whole.get(c) {
-            *lanes = V::load(whole);
-        } else if c == whole.len() {
-            *lanes = V::load_part(rest);
-        }
+    let mut all = [[0.0; LANES]; C];
+    if !values.is_empty() {
+        let (first, last) = values.split_at((C - 1) * LANES);
+        all.as_flattened_mut()[..first.len()].copy_from_slice(first);
+        all[C - 1][offset::<C>(last)..][..last.len()].copy_from_slice(last);
+    }
+    let mut lanes = [V::zero(); C];
+    for c in 0..C {
+        lanes[c] = V::load(&all[c]);
     }
     lanes
 }
 
+/// Where the last lane begins.
+#[inline(always)]
+fn offset<const C: usize>(last: &[f64]) -> usize {
+    if C > 1 { LANES - last.len() } else { 0 }
+}
+
 #[inline(always)]
 pub(super) fn unpadded<V: Lanes, const C: usize>(lanes: [V; C], values: &mut [f64]) {
-    let (whole, rest) = values.as_chunks_mut::<LANES>();
-    for (c, lanes) in lanes.into_iter().enumerate() {
-        if let Some(whole) = whole.get_mut(c) {
-            lanes.store(whole);
-        } else if c == whole.len() {
-            lanes.store_part(rest);
-        }
+    let mut all = [[0.0; LANES]; C];
+    for c in 0..C {
+        lanes[c].store(&mut all[c]);
     }
+    let (first, last) = values.split_at_mut((C - 1) * LANES);
+    first.copy_from_slice(&all.as_flattened()[..first.len()]);
+    last.copy_from_slice(&all[C - 1][offset::<C>(last)..][..last.len()]);
 }
 
 /// The first C lanes.

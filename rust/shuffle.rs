@@ -1,0 +1,119 @@
+//! Shuffle: the orders in which scikit-learn visits rows. Every epoch begins the same small generator anew and swaps the
+//! rows of the order before it, so that from the second epoch on an order is that one taken by the first.
+
+use crate::error::Error;
+use crate::kernels::prefetch;
+use crate::observe::Watch;
+
+/// Orders of rows, epoch by epoch.
+pub struct Orders {
+    /// Of the generator; `None` leaves the rows as they are.
+    seed: Option<u32>,
+    now: Vec<u32>,
+    /// The first epoch's order, from the second on.
+    first: Vec<u32>,
+    before: Vec<u32>,
+    epochs: u64,
+}
+
+impl Orders {
+    /// Of `n` rows.
+    ///
+    /// # Errors
+    /// If there is no memory, or there are too many rows to be numbered.
+    pub fn new(n: usize, seed: Option<u32>) -> Result<Self, Error> {
+        let count = u32::try_from(n)
+            .map_err(|_| Error::argument("X", format!("{n} rows"), format!("at most {} rows", u32::MAX)))?;
+        let mut now = room(n)?;
+        now.extend(0..count);
+        Ok(Orders { seed, now, first: Vec::new(), before: Vec::new(), epochs: 0 })
+    }
+
+    /// The next epoch's order.
+    ///
+    /// # Errors
+    /// What `watch` answers, and lack of memory.
+    pub fn next(&mut self, watch: &mut Watch) -> Result<&[u32], Error> {
+        if let Some(seed) = self.seed {
+            match self.epochs {
+                0 => shuffle(seed, &mut self.now, watch)?,
+                1 => {
+                    (self.first, self.before) = (room(self.now.len())?, room(self.now.len())?);
+                    self.first.extend_from_slice(&self.now);
+                    self.before.extend_from_slice(&self.now);
+                    self.follow();
+                }
+                _ => {
+                    std::mem::swap(&mut self.now, &mut self.before);
+                    self.follow();
+                }
+            }
+            self.epochs += 1;
+        }
+        Ok(&self.now)
+    }
+
+    /// now_i = before_(first_i)
+    fn follow(&mut self) {
+        for (now, &i) in self.now.iter_mut().zip(&self.first) {
+            *now = self.before[i as usize];
+        }
+    }
+}
+
+fn room(n: usize) -> Result<Vec<u32>, Error> {
+    let mut rows = Vec::new();
+    rows.try_reserve_exact(n).map_err(|_| Error::Memory { what: "the order of rows", bytes: n.saturating_mul(4) })?;
+    Ok(rows)
+}
+
+/// Marsaglia's xorshift with 32 bits (2003), of which the lower 31 are used, and Fisher-Yates from the front.
+fn shuffle(seed: u32, order: &mut [u32], watch: &mut Watch) -> Result<(), Error> {
+    const AHEAD: usize = 32; // partners are drawn, and asked for, before they are needed
+    let mut x = if seed == 0 { 1 } else { seed };
+    let n = order.len();
+    let mut partners = [0; AHEAD];
+    for first in (0..n.saturating_sub(1)).step_by(AHEAD) {
+        watch.tick(AHEAD)?;
+        let swaps = first..(first + AHEAD).min(n - 1);
+        for (i, partner) in swaps.clone().zip(&mut partners) {
+            x ^= x << 13;
+            x ^= x >> 17;
+            x ^= x << 5;
+            *partner = i + ((x & 0x7fff_ffff) % (n - i) as u32) as usize; // there are fewer rows than 2^32
+            prefetch(&order[*partner..=*partner]);
+        }
+        for (i, &partner) in swaps.zip(&partners) {
+            order.swap(i, partner);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Alone;
+
+    #[test]
+    fn orders_are_those_of_one_swap_after_the_other() {
+        for n in [0, 1, 2, 31, 32, 33, 34, 65, 100] {
+            for seed in [0, 1, 12345, u32::MAX] {
+                let (mut alone, mut expected): (Alone, Vec<u32>) = (Alone, (0..n).collect());
+                let (mut watch, mut orders) = (Watch::new(&mut alone), Orders::new(n as usize, Some(seed)).unwrap());
+                for epoch in 0..4 {
+                    let mut x = seed.max(1);
+                    for i in 0..n.saturating_sub(1) {
+                        x ^= x << 13;
+                        x ^= x >> 17;
+                        x ^= x << 5;
+                        expected.swap(i as usize, (i + (x % (1 << 31)) % (n - i)) as usize);
+                    }
+                    assert_eq!(orders.next(&mut watch).unwrap(), expected, "{n} {seed} {epoch}");
+                }
+                let mut plain = Orders::new(n as usize, None).unwrap();
+                assert!((0..2).all(|_| plain.next(&mut watch).unwrap().iter().copied().eq(0..n)));
+            }
+        }
+    }
+}
