@@ -465,38 +465,40 @@ impl<'a, T: Number> Run<'a, T> {
     /// Steps by rows that take turns; the sum of the penalties before each.
     fn turns(&mut self, lines: Lines<T>, told: Targets) -> f64 {
         let Config { loss, penalty, fit_intercept, .. } = *self.config;
-        let count = told.y.len();
-        let (set, before) = (self.set, Norms::of(&self.w).square * self.scale * self.scale);
+        let (set, count, square) = (self.set, told.y.len(), Norms::of(&self.w).square);
         let one = if fit_intercept { 1.0 } else { 0.0 };
-        let (rates, scales, mut b) = (&self.rates, &self.scales, self.intercept);
-        let (raws, steps, squares) = (&mut self.raw, &mut self.steps, &mut self.squares);
-        steps.clear();
-        squares.clear();
+        let mut now =
+            Turns { raw: &mut self.raw, steps: &mut self.steps, squares: &mut self.squares, one, b: self.intercept };
+        for room in [&mut *now.raw, now.steps, now.squares] {
+            room.resize(count + TURN, 0.0);
+        }
+        let (rates, scales) = (&self.rates, &self.scales);
         self.wide.clear();
         self.wide.extend(self.w.iter().map(|&w| -> f64 { w.into() }));
         let line = Online { w: &mut self.wide, b: &mut [], squares: penalty.l2, tail: &mut [] };
         kernels::online(set, lines, line, &mut |turn: &mut Turn| {
-            let (first, count) = (turn.first, turn.count);
+            let first = turn.first;
             let (scale, after) = (&scales[first..], &scales[first + 1..]);
-            for (raw, &scale) in turn.raw[..count].iter_mut().zip(scale) {
-                *raw = T::narrow(*raw * scale).into() + b;
-            }
-            if let (true, Some(scale), Some(after)) = (count > 1, scale.first_chunk(), after.first_chunk()) {
-                kernels::scaled(set, turn, scale, after, one);
-            }
-            loss.weighted_steps(set, turn, told.from(first), &rates[first..]);
-            raws.extend_from_slice(&turn.raw[..count]);
-            steps.extend_from_slice(&turn.steps[..count]);
-            squares.extend_from_slice(&turn.square[..count]);
-            for (step, &after) in turn.steps[..count].iter_mut().zip(after) {
-                b -= one * *step;
-                *step = T::narrow(T::narrow(*step).into() / T::narrow(after).into()).into();
+            match (turn.count, scale.first_chunk(), after.first_chunk()) {
+                (TURN, Some(scale), Some(after)) => {
+                    now.begin::<T, TURN>(turn, scale);
+                    kernels::scaled(set, turn, scale, after, one);
+                    loss.weighted_steps(set, turn, told.from(first), &rates[first..]);
+                    now.end::<T, TURN>(turn, after);
+                }
+                _ => {
+                    now.begin::<T, 1>(turn, &[scale[0]]);
+                    loss.weighted_steps(set, turn, told.from(first), &rates[first..]);
+                    now.end::<T, 1>(turn, &[after[0]]);
+                }
             }
         });
+        let b = now.b;
         for (w, &wide) in self.w.iter_mut().zip(&self.wide) {
             *w = T::narrow(wide);
         }
-        let sum = if penalty.l2 { self.penalties(before) } else { 0.0 };
+        self.raw.truncate(count);
+        let sum = if penalty.l2 { self.penalties(square) } else { 0.0 };
         self.intercept = b;
         self.scale = self.scales[count];
         self.eta = self.rates[count - 1];
@@ -504,18 +506,20 @@ impl<'a, T: Number> Run<'a, T> {
         sum
     }
 
-    /// The sum of the penalties before each of the rows that just took their turns, |w|^2 having been `square` before the
-    /// first: |c w + u x|^2 = c^2 |w|^2 + 2 c u x . w + u^2 |x|^2.
+    /// The sum of the penalties before each of the rows that just took their turns. Without their scale, coefficients had
+    /// |w|^2 = `square` before the first of them, and |w - c x|^2 = |w|^2 - 2 c x . w + c^2 |x|^2 is what is next.
     fn penalties(&mut self, mut square: f64) -> f64 {
         let (mut sum, mut b) = (0.0, self.intercept);
         let one = if self.config.fit_intercept { 1.0 } else { 0.0 };
-        for (k, ((&raw, &step), &x)) in self.raw.iter().zip(&self.steps).zip(&self.squares).enumerate() {
-            sum += square;
-            let left = self.scales[k + 1] / self.scales[k];
-            square = left * left * square + step * (step * x - 2.0 * left * (raw - b));
+        let rows = self.raw.iter().zip(&self.steps).zip(&self.squares).zip(self.scales.windows(2));
+        for (((&raw, &step), &x), scales) in rows {
+            sum += scales[0] * scales[0] * square;
+            let (c, product) = (step / scales[1], (raw - b) / scales[0]);
+            square += c * (c * x - 2.0 * product);
             b -= one * step;
         }
-        self.norms.square = most(0.0, square);
+        let scale = self.scales[self.raw.len()];
+        self.norms.square = most(0.0, scale * scale * square);
         self.told = self.norms;
         self.config.penalty.alpha * (1.0 - self.config.penalty.l1_ratio) * 0.5 * sum
     }
@@ -680,6 +684,39 @@ fn multiply_out<T: Number>(w: &mut [T], scale: f64, mean_w: &mut [T], share: f64
     let scale = T::narrow(scale);
     for w in w {
         *w = T::narrow(scale.times(*w));
+    }
+}
+
+/// What is kept of rows that take turns, in room for some more.
+struct Turns<'a> {
+    raw: &'a mut Vec<f64>,
+    steps: &'a mut Vec<f64>,
+    squares: &'a mut Vec<f64>,
+    /// 1 with an intercept, else 0.
+    one: f64,
+    b: f64,
+}
+
+impl Turns<'_> {
+    /// M rows are told what their coefficients, which are scaled, predict.
+    #[inline(always)]
+    fn begin<T: Number, const M: usize>(&self, turn: &mut Turn, scale: &[f64; M]) {
+        for (raw, scale) in turn.raw.iter_mut().zip(scale) {
+            *raw = T::narrow(*raw * scale).into() + self.b;
+        }
+    }
+
+    /// Keeps what came of them, and makes their steps those of coefficients that will be scaled.
+    #[inline(always)]
+    fn end<T: Number, const M: usize>(&mut self, turn: &mut Turn, after: &[f64; M]) {
+        let rows = turn.first..turn.first + M;
+        self.raw[rows.clone()].copy_from_slice(&turn.raw[..M]);
+        self.steps[rows.clone()].copy_from_slice(&turn.steps[..M]);
+        self.squares[rows].copy_from_slice(&turn.square[..M]);
+        for (step, &after) in turn.steps.iter_mut().zip(after) {
+            self.b -= self.one * *step;
+            *step = T::narrow(T::narrow(*step).into() / T::narrow(after).into()).into();
+        }
     }
 }
 

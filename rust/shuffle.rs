@@ -69,19 +69,26 @@ fn room(n: usize) -> Result<Vec<u32>, Error> {
 
 /// Marsaglia's xorshift with 32 bits (2003), of which the lower 31 are used, and Fisher-Yates from the front.
 fn shuffle(seed: u32, order: &mut [u32], watch: &mut Watch) -> Result<(), Error> {
-    const AHEAD: usize = 32; // partners are drawn, and asked for, before they are needed
+    const AHEAD: usize = 64; // partners are drawn, and asked for, before they are needed
     let mut x = if seed == 0 { 1 } else { seed };
     let n = order.len();
-    let mut partners = [0; AHEAD];
+    let (mut drawn, mut partners) = ([0; AHEAD], [0; AHEAD]);
     for first in (0..n.saturating_sub(1)).step_by(AHEAD) {
         watch.tick(AHEAD)?;
         let swaps = first..(first + AHEAD).min(n - 1);
-        for (i, partner) in swaps.clone().zip(&mut partners) {
+        for drawn in &mut drawn {
             x ^= x << 13;
             x ^= x >> 17;
             x ^= x << 5;
-            *partner = i + ((x & 0x7fff_ffff) % (n - i) as u32) as usize; // there are fewer rows than 2^32
-            prefetch(&order[*partner..=*partner]);
+            *drawn = (x & 0x7fff_ffff) as i32;
+        }
+        for (k, (partner, &drawn)) in partners.iter_mut().zip(&drawn).enumerate() {
+            let (drawn, left) = (f64::from(drawn), n.wrapping_sub(first + k) as u32);
+            let whole = (drawn / f64::from(left)) as i32; // exact, as both are below 2^32 and the quotient's next is 1 / left off
+            *partner = first + k + (drawn - f64::from(whole) * f64::from(left)) as usize;
+        }
+        for &partner in &partners[..swaps.len()] {
+            prefetch(&order[partner..=partner]);
         }
         for (i, &partner) in swaps.zip(&partners) {
             order.swap(i, partner);
@@ -97,7 +104,7 @@ mod tests {
 
     #[test]
     fn orders_are_those_of_one_swap_after_the_other() {
-        for n in [0, 1, 2, 31, 32, 33, 34, 65, 100] {
+        for n in [0, 1, 2, 31, 63, 64, 65, 66, 129, 1000] {
             for seed in [0, 1, 12345, u32::MAX] {
                 let (mut alone, mut expected): (Alone, Vec<u32>) = (Alone, (0..n).collect());
                 let (mut watch, mut orders) = (Watch::new(&mut alone), Orders::new(n as usize, Some(seed)).unwrap());

@@ -150,12 +150,14 @@ impl<V: Lanes, const C: usize> State<V, C> {
             }
         }
         if self.squares {
-            for r in 0..M {
-                let mut square = V::zero();
-                for x in x[r] {
-                    square = square.add_product(x, x);
+            let mut sums = [V::zero(); TURN];
+            for (sum, x) in sums.iter_mut().zip(&x) {
+                for x in x {
+                    *sum = sum.add_product(*x, *x);
                 }
-                turn.square[r] = square.total() + self.one;
+            }
+            for (squares, sums) in turn.square.as_chunks_mut::<4>().0.iter_mut().zip(sums.as_chunks::<4>().0) {
+                *squares = V::totals(*sums).map(|total| total + self.one);
             }
         }
         walk.ask::<M>(i);
