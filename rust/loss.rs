@@ -293,10 +293,12 @@ impl Loss for ModifiedHuber {
 struct Logistic;
 
 impl Loss for Logistic {
+    #[inline(always)]
     fn value(&self, raw: f64, y: f64) -> f64 {
         raw.max(0.0) - y * raw + ln_1p(exp(-raw.abs()))
     }
 
+    #[inline(always)]
     fn gradient(&self, raw: f64, y: f64) -> f64 {
         let e = exp(-raw.abs());
         let (at_0, at_1) = if raw < 0.0 { (e, 1.0) } else { (1.0, e) };
@@ -308,10 +310,12 @@ impl Loss for Logistic {
 struct Poisson;
 
 impl Loss for Poisson {
+    #[inline(always)]
     fn value(&self, raw: f64, y: f64) -> f64 {
         exp(raw) - y * raw
     }
 
+    #[inline(always)]
     fn gradient(&self, raw: f64, y: f64) -> f64 {
         exp(raw) - y
     }
