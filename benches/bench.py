@@ -4,7 +4,7 @@ fastgd and its peers take turns in one process, and the median of several rounds
 time is believed: fastgd must give what the NumPy loop gives over the same batches. Ratios are the claim; milliseconds
 belong to the machine. A target that is missed is marked; only a wrong answer or a debug build ends the run.
 
-To add a row: a `Row` in `FITS`, or a function in `ROWS`.
+To add a row: a `Row` in `FITS`, a `Case` in `estimators.py`, or a function in `ROWS`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import estimators
 import numpy as np
 
 import page
@@ -219,6 +220,7 @@ ROWS: dict[str, list[Callable[[int], list[Measured]]]] = {
 ROWS["full"] += [functools.partial(all_cores, FIT["full"]), late_step]
 ROWS["rows"] += [functools.partial(all_cores, FIT["rows"])]
 ROWS |= {"shuffle": [shuffle], "floor": [floor], "f32": [f32], "memory": [memory]}
+ROWS |= estimators.ROWS
 
 
 def main(words: list[str] | None = None) -> None:

@@ -25,7 +25,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     for module in ("sklearn", "sklearnex", "torch", "threadpoolctl"):
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.syspath_prepend(BENCHES)
-    for module in ("page", "peers", "row", "bench"):  # fresh ones for each test
+    for module in ("page", "peers", "row", "estimators", "bench"):  # fresh ones for each test
         monkeypatch.delitem(sys.modules, module, raising=False)
     return importlib.import_module("bench")
 

@@ -91,8 +91,8 @@ GRID = list(
 )
 
 
-#: with the first rates of "optimal" these overshoot, and grow the last bit of a sum: scikit-learn differs by more than 1e-9
-#: from itself with its columns in another order, so that sums must go in its order, too
+#: with the first rates of "optimal" these overshoot, and grow the last bit of a sum: with columns in another order
+#: scikit-learn differs from itself by more than 1e-9, so that sums must go in its order, too
 GROWING = ("squared_error", "squared_epsilon_insensitive", "huber", "squared_hinge", "modified_huber")
 NAIVE = os.environ.get("FASTGD_KERNEL") == "naive"
 

@@ -1,0 +1,148 @@
+"""Estimators: fastgd's SGDRegressor and SGDClassifier against scikit-learn's, and logistic regression against Newton's.
+
+Whole fits of a few epochs, shuffled, with the same rows in the same order: coefficients must agree before any time is
+believed.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import fastgd
+from page import Claim, Measured
+from row import EXACT, compare, in_turn
+
+#: of each fit
+EPOCHS = 10
+#: how much float32 may take beyond float64
+NOISE = 1.05
+#: what is left of the mean loss above its minimum, relatively
+EXCESS = 1e-8
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem with the class that is fitted to it, and how many times as fast as scikit-learn's it must be."""
+
+    name: str
+    n: int
+    d: int
+    kind: str
+    least: float
+    options: dict[str, Any] = field(default_factory=dict)
+    #: nonzeros of a sparse row
+    stored: int | None = None
+
+    @property
+    def work(self) -> str:
+        rows = f"n={self.n:,}, d={self.d:,}" + (f", {self.stored} of them not 0" if self.stored else "")
+        return f"{self.kind}({self.options.get('loss', 'squared_error')}), {rows}, {EPOCHS} epochs, shuffled"
+
+    def data(self) -> tuple[Any, Any]:
+        """Rows that float32 holds, too, and targets or classes."""
+        rng = np.random.default_rng(0)
+        if self.stored:
+            from scipy import sparse
+
+            # words of a text: a few are frequent, most are rare
+            columns = np.minimum(self.d ** rng.random((self.n, self.stored)), self.d - 1).astype(np.int32)
+            values = rng.random((self.n, self.stored)).astype(np.float32).astype(np.float64) / self.stored**0.5
+            ends = np.arange(0, self.n * self.stored + 1, self.stored, dtype=np.int32)
+            X = sparse.csr_matrix((values.ravel(), np.sort(columns).ravel(), ends), shape=(self.n, self.d))
+        else:
+            X = rng.standard_normal((self.n, self.d)).astype(np.float32).astype(np.float64)
+        y = X @ rng.standard_normal(self.d) / self.d**0.5 + 0.3 * rng.standard_normal(self.n)
+        return X, (y if self.kind == "SGDRegressor" else (y > np.median(y)).astype(int))
+
+    def model(self, module: Any) -> Any:
+        return getattr(module, self.kind)(**self.options, max_iter=EPOCHS, tol=None, random_state=1)
+
+
+CASES = [
+    Case("sgd10", 1_000_000, 10, "SGDRegressor", 10),
+    Case("sgd100", 200_000, 100, "SGDRegressor", 8, {"eta0": 0.001}),
+    Case("sgdlog", 1_000_000, 20, "SGDClassifier", 8, {"loss": "log_loss"}),
+    Case("sgdhinge", 1_000_000, 20, "SGDClassifier", 8, {"loss": "hinge"}),
+    # without intercept, whose steps scikit-learn makes smaller where rows are sparse
+    Case("sgdtext", 200_000, 100_000, "SGDClassifier", 5, {"loss": "hinge", "fit_intercept": False}, stored=60),
+]
+
+
+def needs_scikit_learn(name: str, work: str) -> list[Measured]:
+    """What is told where it is not there; nothing where it is."""
+    there = importlib.util.find_spec("sklearn") is not None
+    return [] if there else [Measured(name, f"{work}: needs scikit-learn", None, [])]
+
+
+def against_scikit_learn(case: Case, rounds: int) -> list[Measured]:
+    if missing := needs_scikit_learn(case.name, case.work):
+        return missing
+    from sklearn import linear_model
+
+    X, y = case.data()
+    X32 = X.astype(np.float32)
+    for rows in (X, X32):
+        ours, theirs = (case.model(module).fit(rows, y) for module in (fastgd, linear_model))
+        compare(f"{case.name}: fastgd is wrong: coef", ours.coef_, theirs.coef_, EXACT)
+    works: dict[str, Callable[[], Any]] = {
+        "fastgd": lambda: case.model(fastgd).fit(X, y),
+        "fastgd, f32": lambda: case.model(fastgd).fit(X32, y),
+        "scikit-learn": lambda: case.model(linear_model).fit(X, y),
+    }
+    (seconds, done), (narrow, _), (theirs, many) = in_turn(works, rounds).values()
+    claims = [
+        Claim("scikit-learn", theirs, theirs / seconds, case.least, at_least=True, rounds=many),
+    ]
+    half = Claim("float64", seconds, narrow / seconds, NOISE, at_least=False)
+    return [
+        Measured(case.name, case.work, seconds, claims, done),
+        Measured(case.name, f"{case.work}, float32", narrow, [half], done),
+    ]
+
+
+def logistic(rounds: int) -> list[Measured]:
+    """`fastgd.fit` without options to a relative excess of `EXCESS`, against the Newton iterations that reach it."""
+    name, n, d = "logistic", 1_000_000, 20
+    work = f"log_loss, n={n:,}, d={d}, full batch, to a relative excess of {EXCESS:g}"
+    if missing := needs_scikit_learn(name, work):
+        return missing
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d))
+    y = (X @ np.linspace(-0.5, 0.5, d) + rng.logistic(size=n) > 0).astype(np.float64)
+
+    def loss(coef: Any, intercept: Any) -> float:
+        raw = X @ np.ravel(coef) + intercept
+        return float(np.mean(np.logaddexp(0, raw) - y * raw))
+
+    def newton(tol: float) -> Any:
+        return LogisticRegression(solver="newton-cholesky", C=np.inf, tol=tol).fit(X, y)
+
+    def ours() -> Any:
+        return fastgd.fit(X, y, loss="log_loss")
+
+    truth = newton(1e-10)
+    least = loss(truth.coef_, truth.intercept_)
+    enough = next(tol for tol in (1e-2, 1e-3, 1e-4, 1e-6, 1e-10) if _reaches(newton(tol), loss, least))
+    result = ours()
+    excess = (loss(result.coef, result.intercept) - least) / least
+    if not excess <= EXCESS:
+        raise SystemExit(f"bench: {name}: fastgd is wrong: its relative excess is {excess:.2g}")
+    works = {"fastgd": ours, "newton-cholesky": functools.partial(newton, enough)}
+    (seconds, done), (theirs, many) = in_turn(works, rounds).values()
+    claim = Claim("newton-cholesky", theirs, theirs / seconds, 1, at_least=True, rounds=many, note=f"tol={enough:g}")
+    return [Measured(name, work, seconds, [claim], done)]
+
+
+def _reaches(model: Any, loss: Callable[[Any, Any], float], least: float) -> bool:
+    return loss(model.coef_, model.intercept_) <= least * (1 + EXCESS)
+
+
+ROWS = {case.name: [functools.partial(against_scikit_learn, case)] for case in CASES} | {"logistic": [logistic]}
