@@ -82,7 +82,9 @@ impl Packed {
                 problem.rows.fill(&pick, stride, room);
                 for (at, row) in room.chunks_exact_mut(stride).enumerate() {
                     let i = pick.row(at);
-                    row[d..d + told].copy_from_slice(&problem.y[i * told..][..told]);
+                    for (row, y) in row[d..].iter_mut().zip(&problem.y[i * told..][..told]) {
+                        *row = *y;
+                    }
                     if let Some(s) = problem.weight.get(i) {
                         row[d + told] = *s;
                     }
