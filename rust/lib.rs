@@ -1,7 +1,7 @@
 //! fastgd: linear models by gradient descent. This file is the map; every room says in its first line what it is.
 //!
 //! ```text
-//! error, kernels, exponential                        what is wrong with a request; the passes over a row; exp and log
+//! error, exponential -> kernels                      what is wrong with a request; exp and log; the passes over a row
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
 //!   -> row, shuffle -> verdict -> online             rows one by one, sparse ones too, as scikit-learn descends
 //!   -> row -> sparse -> data, packed, penalty, threads -> objective, gram -> lazy

@@ -16,8 +16,8 @@ from fastgd import _core
 ROOT = Path(__file__).parent.parent
 #: Rust rooms from the ground up; each may use only rooms on the shelves below its own.
 SHELVES = [
-    {"error"},
-    {"kernels", "registry", "observe", "exponential"},
+    {"error", "exponential"},
+    {"kernels", "registry", "observe"},
     {"row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail", "shuffle"},
     {"sparse"},
     {"data"},
