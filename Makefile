@@ -109,6 +109,7 @@ $(VENV)/dev: pyproject.toml | $(VENV)/made
 $(VENV)/bench: pyproject.toml | $(VENV)/made
 	$(call say,the peers of the benchmark)
 	@$(BIN)/pip install -q --group bench || { echo "make: the peers could not be installed; is there a network?" >&2; exit 1; }
+	@$(BIN)/pip install -q scikit-learn-intelex 2>/dev/null || echo "scikit-learn-intelex has no wheel for this machine: left out"
 	@touch $@
 
 $(VENV)/docs: pyproject.toml | $(VENV)/made
