@@ -435,7 +435,8 @@ impl<'a> Problem<'a> {
         Ok(Problem { outputs, block: block_size(self.rows.d(), outputs), ..self })
     }
 
-    /// Targets and weights (none if all are 1) of the picked rows; `y` and `weight` are for what has to be brought together.
+    /// Targets and weights (none if all are 1) of the picked rows; `y` and `weight` are for what has to be brought
+    /// together.
     pub fn targets<'s>(&'s self, pick: &Pick, y: &'s mut Vec<f64>, weight: &'s mut Vec<f64>) -> Told<'s> {
         if self.rows.targets(pick, y, weight) {
             return Told { y, weight };

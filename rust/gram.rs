@@ -1,6 +1,6 @@
-//! Gram: weight, mean and products of the columns (x | y) about their mean, which is all that a squared loss sees of its
-//! rows. Block by block, each about its own mean; blocks and parts are merged by Chan, Golub and LeVeque,
-//! "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances" (1979), so an offset costs no digits.
+//! Gram: weight, mean and products of the columns (x | y) about their mean, which is all that a squared loss sees of
+//! its rows. Block by block, each about its own mean; blocks and parts are merged by Chan, Golub and LeVeque, "Updating
+//! Formulae and a Pairwise Algorithm for Computing Sample Variances" (1979), so an offset costs no digits.
 
 use std::ops::Range;
 
@@ -136,7 +136,8 @@ fn of_sparse(problem: &Problem, rows: &Sparse, watch: &mut Watch) -> Result<Mome
     Ok(Moments { weight: whole, origin, mean, products, range })
 }
 
-/// The moments of some rows, summed about the mean of the first of them; once more where that was too far from the mean.
+/// The moments of some rows, summed about the mean of the first of them; once more where that was too far from the
+/// mean.
 fn of_part(
     problem: &Problem,
     part: Range<usize>,

@@ -1,6 +1,6 @@
-//! Kernels: the passes over rows that everything else is made of, compiled for every instruction set and chosen when the
-//! program runs. Rows may be stored as f32, sums are f64. The only room that knows of instruction sets.
-//! Each has its twin of the same name in `naive`, which says what it does.
+//! Kernels: the passes over rows that everything else is made of, compiled for every instruction set and chosen when
+//! the program runs. Rows may be stored as f32, sums are f64. The only room that knows of instruction sets. Each has
+//! its twin of the same name in `naive`, which says what it does.
 
 mod gradient;
 mod gram;
@@ -115,7 +115,8 @@ impl Kind {
     }
 }
 
-/// The set in use: the best that the machine has, or what the environment variable FASTGD_KERNEL asked for at first use.
+/// The set in use: the best that the machine has, or what the environment variable FASTGD_KERNEL asked for at first
+/// use.
 ///
 /// # Errors
 /// If that names none that the machine has.
@@ -188,8 +189,8 @@ pub fn backward(set: Set, lines: Lines, d: usize, slope: &[f64], grad: &mut [f64
 /// What is told the raw predictions of the rows from i on: it replaces them by slopes, and returns the sum of losses.
 pub type Slopes<'a, 'f> = &'a mut (dyn FnMut(usize, &mut [f64]) -> f64 + 'f);
 
-/// With the slopes at raw_i = w . x_i + b: grad += sum_i slope_i x_i. Returns the sums of losses and slopes. Each row is
-/// read once from memory.
+/// With the slopes at raw_i = w . x_i + b: grad += sum_i slope_i x_i. Returns the sums of losses and slopes. Each row
+/// is read once from memory.
 #[inline]
 pub fn gradient(set: Set, lines: Lines, w: &[f64], b: f64, grad: &mut [f64], slopes: Slopes) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
@@ -230,8 +231,8 @@ pub struct Online<'a> {
     pub tail: &'a mut [f64],
 }
 
-/// For the rows in turn, w -= step x_i and b -= step, where `steps` says which. With rows of f32, w holds such numbers, too:
-/// it and every product with it is rounded to them, which rows must wait for.
+/// For the rows in turn, w -= step x_i and b -= step, where `steps` says which. With rows of f32, w holds such numbers,
+/// too: it and every product with it is rounded to them, which rows must wait for.
 #[inline]
 pub fn online<T: Element>(set: Set, lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
     match set {
@@ -251,8 +252,8 @@ pub fn steps(set: Set, turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) ->
     }
 }
 
-/// Makes products of rows, shared_qr, those that coefficients see which are scaled: by scale_r when row r comes, and what
-/// row q adds by after_q from then on; and `one` more.
+/// Makes products of rows, shared_qr, those that coefficients see which are scaled: by scale_r when row r comes, and
+/// what row q adds by after_q from then on; and `one` more.
 #[inline]
 pub fn scaled(set: Set, turn: &mut Turn, scale: &[f64; TURN], after: &[f64; TURN], one: f64) {
     match set {
@@ -366,8 +367,8 @@ pub fn prefetch<T>(x: &[T]) {
 /// Bytes of a line of the caches.
 const LINE: usize = 64;
 
-/// Asks for the lines with so many bytes, into the second-level cache: into the first, fewer are on their way at once (of
-/// random rows of 128 bytes one core gets three times as many so).
+/// Asks for the lines with so many bytes, into the second-level cache: into the first, fewer are on their way at once
+/// (of random rows of 128 bytes one core gets three times as many so).
 #[inline(always)]
 #[allow(unsafe_code, reason = "there is no safe prefetch")]
 fn ask(from: *const u8, bytes: usize) {

@@ -1,12 +1,14 @@
-//! Lazy: steps along the gradients of a few sparse rows each, at the cost of what these hold, however many features there
-//! are. What a step does to all coefficients alike is kept aside, and caught up with where one of them is met again.
+//! Lazy: steps along the gradients of a few sparse rows each, at the cost of what these hold, however many features
+//! there are. What a step does to all coefficients alike is kept aside, and caught up with where one of them is met
+//! again.
 //!
-//! With l2 and l1 a step of plain descent makes every coefficient w that its rows lack sign(w) max(0, f |w| - t). So w is
-//! kept as v with |w| = scale max(0, |v| - off), where each step multiplies `scale` by its f and then adds t / scale to
-//! `off`: v stays as it is until a row has it (after Langford, Li and Zhang, "Sparse Online Learning via Truncated
+//! With l2 and l1 a step of plain descent makes every coefficient w that its rows lack sign(w) max(0, f |w| - t). So w
+//! is kept as v with |w| = scale max(0, |v| - off), where each step multiplies `scale` by its f and then adds t / scale
+//! to `off`: v stays as it is until a row has it (after Langford, Li and Zhang, "Sparse Online Learning via Truncated
 //! Gradient", 2009, and Carpenter, "Lazy Sparse Stochastic Gradient Descent for Regularized Multinomial Logistic
-//! Regression", 2008). In centred coordinates each step moves w, besides, along the one direction mean / scale: so far is
-//! kept aside. Sums over steps, of iterates for their mean and of the penalty, are differences of sums of scales and offs.
+//! Regression", 2008). In centred coordinates each step moves w, besides, along the one direction mean / scale: so far
+//! is kept aside. Sums over steps, of iterates for their mean and of the penalty, are differences of sums of scales and
+//! offs.
 
 use crate::data::{Pick, Problem};
 use crate::error::{Error, zeros};
@@ -63,8 +65,8 @@ pub struct Done {
 }
 
 impl<'a> Lazy<'a> {
-    /// Of sparse rows and a rule whose step is `theta -= rate grad`; none where steps touch every coefficient in its own
-    /// way, as with a penalty in standardised coordinates, or looks at each, as where none may be negative.
+    /// Of sparse rows and a rule whose step is `theta -= rate grad`; none where steps touch every coefficient in its
+    /// own way, as with a penalty in standardised coordinates, or looks at each, as where none may be negative.
     pub fn of(objective: &'a Objective<'a>, plain: bool) -> Option<Self> {
         let Penalty { l1, l2, positive, scale } = objective.penalty;
         let rows = objective.problem.rows.sparse()?;
@@ -219,8 +221,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// A step of `rate` along the sum of `slopes` (rows, outputs) times the rows of a batch, that makes every coefficient
-    /// w first f w, and then takes t off its size.
+    /// A step of `rate` along the sum of `slopes` (rows, outputs) times the rows of a batch, that makes every
+    /// coefficient w first f w, and then takes t off its size.
     fn step(&mut self, batch: &Pick, slopes: &[f64], rate: f64, (f, t): (f64, f64)) {
         self.count_penalty(batch.len() as f64);
         let late =
@@ -233,7 +235,6 @@ impl<'a> Line<'a> {
         } else {
             self.scale *= f;
         }
-        let rate = rate / self.scale;
         match (self.cut, self.counted) {
             (true, _) => self.add::<true, true>(batch, slopes, rate),
             (false, true) => self.add::<false, true>(batch, slopes, rate),
@@ -242,7 +243,7 @@ impl<'a> Line<'a> {
         self.count_iterate(t);
     }
 
-    /// v -= rate slope x for each row, and what goes with it.
+    /// v -= rate slope x / scale for each row, b -= rate slope, and what goes with it.
     fn add<const CUT: bool, const COUNTED: bool>(&mut self, batch: &Pick, slopes: &[f64], rate: f64) {
         let Line { rows, lack, v, b, tail, scale, moved, along, .. } = self;
         let (d, seen) = (rows.d(), Past { sums: self.sums, past: &self.past, offs: &self.offs });
@@ -250,7 +251,7 @@ impl<'a> Line<'a> {
         for (at, slopes) in slopes.chunks_exact(moved.len()).enumerate() {
             let i = batch.row(at);
             for (k, &slope) in slopes.iter().enumerate().filter(|(_, slope)| **slope != 0.0) {
-                let (c, v) = (-rate * slope, &mut v[k * d..][..d]);
+                let (c, v) = (-(rate / *scale) * slope, &mut v[k * d..][..d]);
                 let tail = tail.get_mut(k * d..(k + 1) * d).unwrap_or(&mut []);
                 if rows.is_standard() {
                     let mut sum = 0.0;
@@ -268,7 +269,7 @@ impl<'a> Line<'a> {
                         seen.change::<CUT, COUNTED>(&mut v[j], tail.get_mut(j), c * x, &mut counts);
                     });
                 }
-                b.get_mut(k).into_iter().for_each(|b| *b += c * *scale);
+                b.get_mut(k).into_iter().for_each(|b| *b -= rate * slope);
             }
         }
         [self.absolute, self.square] = counts;
@@ -386,7 +387,8 @@ impl Past<'_> {
     }
 }
 
-/// Counts `times` what a coefficient that was `v` all the time had part in: sums of |w|, of w^2, and of w itself in `tail`.
+/// Counts `times` what a coefficient that was `v` all the time had part in: sums of |w|, of w^2, and of w itself in
+/// `tail`.
 #[inline(always)]
 fn count(v: f64, times: f64, sums: &Sums, tail: Option<&mut f64>, counts: &mut [f64; 2]) {
     if v == 0.0 {

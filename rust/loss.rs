@@ -20,8 +20,8 @@ pub trait Loss: Send + Sync {
     fn gradient(&self, raw: f64, y: f64) -> f64;
 
     /// Over a block of rows: returns `sum_i s_i loss_i` and replaces each raw prediction by `s_i d loss_i / d raw`.
-    /// `raw` and `y` are (m, outputs), of a loss that couples outputs `y` is (m); `weight` is (m) or empty for all ones.
-    /// Compiled once a loss and instruction set, with its formula inlined.
+    /// `raw` and `y` are (m, outputs), of a loss that couples outputs `y` is (m); `weight` is (m) or empty for all
+    /// ones. Compiled once a loss and instruction set, with its formula inlined.
     fn block(&self, set: Set, raw: &mut [f64], told: Told, outputs: usize) -> f64 {
         let Told { y, weight } = told;
         let (value, slope) = (|raw, y| self.value(raw, y), |raw, y| self.gradient(raw, y));
@@ -321,8 +321,8 @@ impl Loss for Poisson {
     }
 }
 
-/// log(sum_k exp(raw_k)) - raw_y, y being the number of a class: the negative log-likelihood where exp(raw_k) over their
-/// sum is the chance of class k. Its Hessian diag(p) - p p^T is at most 1/2: Bohning, 1992.
+/// log(sum_k exp(raw_k)) - raw_y, y being the number of a class: the negative log-likelihood where exp(raw_k) over
+/// their sum is the chance of class k. Its Hessian diag(p) - p p^T is at most 1/2: Bohning, 1992.
 struct Softmax;
 
 impl Loss for Softmax {
@@ -521,8 +521,8 @@ pub fn loss(name: &str, given: &[(String, f64)]) -> Result<(Box<dyn Loss>, Facts
 mod tests {
     use super::*;
 
-    /// Raw predictions of rows of three outputs, and targets that each output or, of a loss that couples them, the row is
-    /// told; away from y = raw, where a kink may lie.
+    /// Raw predictions of rows of three outputs, and targets that each output or, of a loss that couples them, the row
+    /// is told; away from y = raw, where a kink may lie.
     fn samples(targets: Targets) -> Vec<([f64; 3], Vec<f64>)> {
         let raws = [[-3.1, -1.2, -0.4], [0.3, 0.93, 2.7], [2.7, -1.2, 0.93], [-0.4, -0.4, -40.0], [0.3, 0.93, 45.0]];
         let ys: Vec<f64> =

@@ -10,7 +10,8 @@ use crate::penalty::Penalty;
 use crate::sparse::Sparse;
 use crate::threads::{are_one, each_part, parts};
 
-/// A problem, a loss and a penalty. Parameters `theta` are one vector: the coefficients (outputs, d), then the intercepts.
+/// A problem, a loss and a penalty. Parameters `theta` are one vector: the coefficients (outputs, d), then the
+/// intercepts.
 #[derive(Clone, Copy)]
 pub struct Objective<'a> {
     pub problem: &'a Problem<'a>,
@@ -217,8 +218,8 @@ impl Objective<'_> {
         }
     }
 
-    /// For one output: forward and backward at once, also where nobody asked for a gradient, so that a loss has the same
-    /// bits with and without.
+    /// For one output: forward and backward at once, also where nobody asked for a gradient, so that a loss has the
+    /// same bits with and without.
     fn part_of_one(
         &self,
         batch: &Pick,
@@ -293,6 +294,7 @@ impl Objective<'_> {
             }
             grad_b.iter_mut().zip(&slopes).for_each(|(grad, slope)| *grad += slope);
         }
+        watch.tick(8 * theta.len())?; // here, and in the step that follows
         Ok(sum)
     }
 
@@ -348,7 +350,8 @@ mod tests {
     use crate::loss::LOSSES;
     use crate::observe::Alone;
 
-    /// Over the table: the gradient of a batch is the derivative of the batch's objective, weights and penalty included.
+    /// Over the table: the gradient of a batch is the derivative of the batch's objective, weights and penalty
+    /// included.
     #[test]
     fn gradient_is_the_derivative_of_the_objective() {
         let values: Vec<f64> = (0..30).map(|i| (i as f64 * 0.9).sin()).collect();

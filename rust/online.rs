@@ -433,7 +433,8 @@ impl<'a, T: Number> Run<'a, T> {
         T::narrow(if factor > 0.0 { factor } else { 0.0 }).into()
     }
 
-    /// Rates and scales of the next rows, up to one before which the scale has to be multiplied out; how many these are.
+    /// Rates and scales of the next rows, up to one before which the scale has to be multiplied out; how many these
+    /// are.
     fn look_ahead(&mut self, most: usize) -> usize {
         let (mut rates, mut scales) = (std::mem::take(&mut self.rates), std::mem::take(&mut self.scales));
         rates.clear();
@@ -506,7 +507,8 @@ impl<'a, T: Number> Run<'a, T> {
         sum
     }
 
-    /// The sum of the penalties before each of the rows that just took their turns. Without their scale, coefficients had
+    /// The sum of the penalties before each of the rows that just took their turns. Without their scale, coefficients
+    /// had
     /// |w|^2 = `square` before the first of them, and |w - c x|^2 = |w|^2 - 2 c x . w + c^2 |x|^2 is what is next.
     fn penalties(&mut self, mut square: f64) -> f64 {
         let (mut sum, mut b) = (0.0, self.intercept);

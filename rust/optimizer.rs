@@ -1,5 +1,6 @@
 //! Optimizer: how a gradient moves the parameters. The rules are PyTorch's, to the last digit.
-//! To add one, write `step`, a row in `OPTIMIZERS`, and its twin of the same name in `python/fastgd/reference/optimizer.py`.
+//! To add one, write `step`, a row in `OPTIMIZERS`, and its twin of the same name in
+//! `python/fastgd/reference/optimizer.py`.
 
 use crate::error::Error;
 use crate::registry::{Parameter, Part, Range, choose};
@@ -39,7 +40,8 @@ pub enum Use {
     Any,
     /// All rows at every step.
     FullBatch,
-    /// One row at a time, and a squared loss: the rate is divided by `1 + rate curvature`, the curvature that of the row.
+    /// One row at a time, and a squared loss: the rate is divided by `1 + rate curvature`, the curvature that of the
+    /// row.
     SingleRows,
 }
 
@@ -60,7 +62,8 @@ impl Optimizer for Sgd {
     }
 }
 
-/// v = beta v + grad; theta -= rate v, or with Nesterov's correction rate (grad + beta v). Polyak, 1964; Nesterov, 1983.
+/// v = beta v + grad; theta -= rate v, or with Nesterov's correction rate (grad + beta v). Polyak, 1964; Nesterov,
+/// 1983.
 struct Momentum {
     beta: f64,
     corrected: bool,
@@ -163,8 +166,8 @@ impl Optimizer for Adam {
     }
 }
 
-/// x' = prox(z - rate grad(z)); z = x' + (t - 1)/t' (x' - x) with t' = (1 + sqrt(1 + 4 t^2)) / 2, started afresh (t = 1,
-/// z = x') whenever (z - x').(x' - x) > 0. Beck and Teboulle, 2009; O'Donoghue and Candès, 2015.
+/// x' = prox(z - rate grad(z)); z = x' + (t - 1)/t' (x' - x) with t' = (1 + sqrt(1 + 4 t^2)) / 2, started afresh (t =
+/// 1, z = x') whenever (z - x').(x' - x) > 0. Beck and Teboulle, 2009; O'Donoghue and Candès, 2015.
 struct Accelerated {
     t: f64,
     x: Vec<f64>,
@@ -313,7 +316,8 @@ mod tests {
         for (found, expected) in path("rmsprop").iter().zip([1.0 - a, 1.0 - a + b, 1.0 - a + b - c]) {
             assert!((found - expected).abs() <= 1e-6);
         }
-        // m / (1 - 0.9^t) = 1, -0.11/0.19, 0.201/0.271; v / (1 - 0.999^t) = 1, 0.004999/0.001999, 0.013994001/0.002997001
+        // m / (1 - 0.9^t) = 1, -0.11/0.19, 0.201/0.271; v / (1 - 0.999^t) = 1, 0.004999/0.001999,
+        // 0.013994001/0.002997001
         let (m, v) = ([1.0, -0.11 / 0.19, 0.201 / 0.271], [1.0, 0.004999 / 0.001999, 0.013994001 / 0.002997001f64]);
         let mut theta = 1.0;
         for (t, found) in path("adam").iter().enumerate() {

@@ -1,10 +1,11 @@
-//! Penalty: what large coefficients cost, `l1 |w|_1 + l2/2 |w|^2`, and negative ones where none may be: infinitely much.
-//! The intercept never pays.
+//! Penalty: what large coefficients cost, `l1 |w|_1 + l2/2 |w|^2`, and negative ones where none may be: infinitely
+//! much. The intercept never pays.
 
 use crate::kernels::norm;
 
-/// Both penalties; 0 leaves one out. With `positive` no coefficient may be negative. Where coordinate j stands for `w_j / a_j`, `scale` holds the a_j of each feature, and
-/// the penalty is still that of w: `l1 a_j` and `l2 a_j^2`. An a_j of 0 frees a coordinate; empty is all ones.
+/// Both penalties; 0 leaves one out. With `positive` no coefficient may be negative. Where coordinate j stands for `w_j
+/// / a_j`, `scale` holds the a_j of each feature, and the penalty is still that of w: `l1 a_j` and `l2 a_j^2`. An a_j
+/// of 0 frees a coordinate; empty is all ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Penalty<'a> {
     pub l1: f64,
@@ -63,8 +64,9 @@ impl Penalty<'_> {
         }
     }
 
-    /// Euclidean length of the gradient, `penalised` coordinates first; where not all is smooth of the proximal gradient
-    /// `(w - prox(w - rate grad)) / rate`, which is zero exactly at the minimum, worked out without that subtraction.
+    /// Euclidean length of the gradient, `penalised` coordinates first; where not all is smooth of the proximal
+    /// gradient `(w - prox(w - rate grad)) / rate`, which is zero exactly at the minimum, worked out without that
+    /// subtraction.
     pub fn gradient_norm(&self, theta: &[f64], grad: &[f64], penalised: usize, rate: f64) -> f64 {
         if self.is_smooth() {
             return norm(grad.iter().copied());

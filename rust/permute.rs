@@ -1,6 +1,6 @@
 //! Permute: NumPy's permutations in Rust, drawn for the next epoch while this one runs.
-//! `Generator.permutation` over PCG64, bit for bit and end state included: O'Neill, "PCG" (2014), the 128-bit generator with
-//! XSL-RR output, and Fisher-Yates from the end by masked rejection over 32-bit halves.
+//! `Generator.permutation` over PCG64, bit for bit and end state included: O'Neill, "PCG" (2014), the 128-bit generator
+//! with XSL-RR output, and Fisher-Yates from the end by masked rejection over 32-bit halves.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -62,8 +62,8 @@ impl Pcg64 {
         self.shuffle(order, look_up)
     }
 
-    /// Fisher-Yates from the end. Many numbers are drawn at once, so that their places are asked for in time, and are then
-    /// taken or refused without a branch, which nobody could foresee.
+    /// Fisher-Yates from the end. Many numbers are drawn at once, so that their places are asked for in time, and are
+    /// then taken or refused without a branch, which nobody could foresee.
     fn shuffle(&mut self, values: &mut [u32], look_up: &mut LookUp) -> Result<(), Error> {
         let (mut i, mut since) = (values.len().saturating_sub(1), 0);
         while i >= DRAWN {

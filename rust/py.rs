@@ -276,8 +276,8 @@ fn kernel() -> PyResult<&'static str> {
 type Sums<'py> =
     (f64, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>);
 
-/// Weight, origin, mean from there, products about the mean (upper half; of different columns only if `cross`) and range
-/// of the columns (X | y).
+/// Weight, origin, mean from there, products about the mean (upper half; of different columns only if `cross`) and
+/// range of the columns (X | y).
 #[pyfunction]
 fn moments<'py>(py: Python<'py>, problem: &Bound<'py, PyAny>, cross: bool, threads: usize) -> PyResult<Sums<'py>> {
     let (arrays, set) = (Arrays::new(problem)?, kernels::set().map_err(raise)?);
@@ -348,8 +348,8 @@ impl Observe for Outside<'_> {
 
 /// Minimises the objective that `problem` and `config` (of `fastgd._fit`) describe.
 ///
-/// `observe(epoch, step, loss, coef, intercept, lr, grad_norm)` is called after every epoch and may return True to stop;
-/// `progress(epoch, loss)` every 50 ms, with the epochs done and the loss of the latest (NaN before the first).
+/// `observe(epoch, step, loss, coef, intercept, lr, grad_norm)` is called after every epoch and may return True to
+/// stop; `progress(epoch, loss)` every 50 ms, with the epochs done and the loss of the latest (NaN before the first).
 #[pyfunction]
 #[pyo3(signature = (problem, config, observe=None, progress=None))]
 fn solve<'py>(
@@ -681,8 +681,8 @@ fn row<'py>(py: Python<'py>, formula: &str, given: &[Parameter]) -> PyResult<Bou
     Ok(row)
 }
 
-/// The row called `name` of the table of a `family` ("loss", "optimizer", "schedule"): its name and the values of all its
-/// parameters, those not given by default.
+/// The row called `name` of the table of a `family` ("loss", "optimizer", "schedule"): its name and the values of all
+/// its parameters, those not given by default.
 #[pyfunction]
 fn choose<'py>(
     py: Python<'py>,

@@ -1,5 +1,6 @@
 //! Schedule: the rate of each update.
-//! To add one, write `rate`, a row in `SCHEDULES`, and its twin of the same name in `python/fastgd/reference/schedule.py`.
+//! To add one, write `rate`, a row in `SCHEDULES`, and its twin of the same name in
+//! `python/fastgd/reference/schedule.py`.
 
 use crate::error::Error;
 use crate::registry::{Parameter, Part, Range, choose};

@@ -1,5 +1,5 @@
-//! Shuffle: the orders in which scikit-learn visits rows. Every epoch begins the same small generator anew and swaps the
-//! rows of the order before it, so that from the second epoch on an order is that one taken by the first.
+//! Shuffle: the orders in which scikit-learn visits rows. Every epoch begins the same small generator anew and swaps
+//! the rows of the order before it, so that from the second epoch on an order is that one taken by the first.
 
 use crate::error::Error;
 use crate::kernels::prefetch;
@@ -84,7 +84,9 @@ fn shuffle(seed: u32, order: &mut [u32], watch: &mut Watch) -> Result<(), Error>
         }
         for (k, (partner, &drawn)) in partners.iter_mut().zip(&drawn).enumerate() {
             let (drawn, left) = (f64::from(drawn), n.wrapping_sub(first + k) as u32);
-            let whole = (drawn / f64::from(left)) as i32; // exact, as both are below 2^32 and the quotient's next is 1 / left off
+            // right, as both are below 2^32: a quotient below a whole number is at least 1 / left below, and rounding
+            // less
+            let whole = (drawn / f64::from(left)) as i32;
             *partner = first + k + (drawn - f64::from(whole) * f64::from(left)) as usize;
         }
         for &partner in &partners[..swaps.len()] {

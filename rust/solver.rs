@@ -66,8 +66,8 @@ pub struct Solution {
     pub history: History,
 }
 
-/// Minimises `objective` from `theta`. `permute` draws the order of the rows. With a `validation` objective, that decides
-/// when to stop, and its best iterate is returned.
+/// Minimises `objective` from `theta`. `permute` draws the order of the rows. With a `validation` objective, that
+/// decides when to stop, and its best iterate is returned.
 ///
 /// # Errors
 /// What the observer or `permute` answers, and lack of memory. Not converging is a status.
@@ -239,8 +239,8 @@ impl<'a> Run<'a> {
         self.grad_norm <= small && small.is_finite()
     }
 
-    /// Halves the rate where it is time to; whether halving it brings no more. Full batch the rule begins afresh there, and
-    /// from the best state if the loss grew.
+    /// Halves the rate where it is time to; whether halving it brings no more. Full batch the rule begins afresh there,
+    /// and from the best state if the loss grew.
     fn halve(&mut self, loss: f64) -> Result<bool, Error> {
         let Some(halving) = &mut self.halving else { return Ok(false) };
         let factor = halving.factor(loss);
@@ -400,8 +400,9 @@ impl<'a> Run<'a> {
         Ok(done.count * size)
     }
 
-    /// A step by each of a few rows in turn, losses added to `sum`. Where one of these isn't finite `false`, and neither
-    /// steps nor `sum` have changed, unless the rows were `seen` to be fine.
+    /// A step by each of a few rows in turn, losses added to `sum`. Where one of these isn't finite `false`, and
+    /// neither steps nor `sum` have changed (but for the tail, whose run is over then), unless the rows were `seen` to
+    /// be fine.
     fn step_by_rows(&mut self, rows: &Pick, sum: &mut f64, seen: bool) -> Result<bool, Error> {
         let Config { schedule, implicit, .. } = &mut *self.config;
         let (count, before) = (rows.len(), *sum);

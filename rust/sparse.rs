@@ -49,6 +49,8 @@ pub struct Sparse<'a> {
     d: usize,
     pub mean: &'a [f64],
     pub inverse: &'a [f64],
+    /// |z|^2 of a row that holds nothing.
+    nothing: f64,
 }
 
 impl<'a> Sparse<'a> {
@@ -69,7 +71,8 @@ impl<'a> Sparse<'a> {
         if d == 0 || ends.len() < 2 || stored != columns.len() || !(plain || [mean.len(), inverse.len()] == [d; 2]) {
             return Err(Error::argument("X", "arrays of other lengths", "a checked CSR matrix"));
         }
-        Ok(Sparse { values, columns, ends, d, mean, inverse })
+        let nothing = mean.iter().zip(inverse).map(|(mean, inverse)| (mean * inverse) * (mean * inverse)).sum();
+        Ok(Sparse { values, columns, ends, d, mean, inverse, nothing })
     }
 
     /// Number of rows.
@@ -152,8 +155,8 @@ impl<'a> Sparse<'a> {
         self.each(i, |j, x| w[j] += c * x);
     }
 
-    /// Sets `seen` to what stored numbers are to be multiplied with instead of the coefficients `w` (outputs, d), and adds
-    /// to `offsets` what then is missing: z . w = x . (w inverse) - mean . (w inverse).
+    /// Sets `seen` to what stored numbers are to be multiplied with instead of the coefficients `w` (outputs, d), and
+    /// adds to `offsets` what then is missing: z . w = x . (w inverse) - mean . (w inverse).
     pub fn see(&self, w: &[f64], seen: &mut Vec<f64>, offsets: &mut [f64]) {
         seen.clear();
         for (w, offset) in w.chunks_exact(self.d).zip(offsets) {
@@ -175,13 +178,12 @@ impl<'a> Sparse<'a> {
 
     /// |z_i|^2
     pub fn square(&self, i: usize) -> f64 {
-        let mut sum = 0.0;
+        let mut sum = self.nothing;
         if !self.is_standard() {
             self.each(i, |_, x| sum += x * x);
             return sum;
         }
         let absent = |j: usize| self.mean[j] * self.inverse[j];
-        sum = (0..self.d).map(|j| absent(j) * absent(j)).sum();
         self.each(i, |j, x| {
             let x = x * self.inverse[j];
             sum += x * (x - 2.0 * absent(j));
@@ -202,8 +204,8 @@ impl<'a> Sparse<'a> {
         self.each(i, |j, x| out[j] = (x - self.mean[j]) * self.inverse[j]);
     }
 
-    /// Of each column from `origin`: the mean over rows of such weights, none for all ones and `whole` together; the sum of
-    /// s_i (z_i - mean)^2; and the largest |z_i - origin|. Two passes, so that an offset costs few digits.
+    /// Of each column from `origin`: the mean over rows of such weights, none for all ones and `whole` together; the
+    /// sum of s_i (z_i - mean)^2; and the largest |z_i - origin|. Two passes, so that an offset costs few digits.
     ///
     /// # Errors
     /// What `watch` answers, and lack of memory.

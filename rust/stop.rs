@@ -104,9 +104,10 @@ impl Plateau {
 /// Gains over a whole rate of so many times the share that counts as an improvement within it are next to nothing.
 const LITTLE: f64 = 10.0;
 
-/// When the rate of a loss with kinks is halved, and how often it was: whenever the loss has halved, as it bends by about one
-/// over the spread of the residuals; and whenever it has not improved on the best by `share |best|` for `wait` epochs, for at
-/// a constant rate it hops about its minimum. After Goffin, "On Convergence Rates of Subgradient Optimization Methods", 1977.
+/// When the rate of a loss with kinks is halved, and how often it was: whenever the loss has halved, as it bends by
+/// about one over the spread of the residuals; and whenever it has not improved on the best by `share |best|` for
+/// `wait` epochs, for at a constant rate it hops about its minimum. After Goffin, "On Convergence Rates of Subgradient
+/// Optimization Methods", 1977.
 #[derive(Debug, Clone, Copy)]
 pub struct Halving {
     share: f64,

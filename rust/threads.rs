@@ -1,5 +1,5 @@
-//! Threads: a pass over many rows in fixed parts, put together in one order, so that no number of threads changes a bit.
-//! They live as long as the pass: nothing waits, spins, or is there when the process forks.
+//! Threads: a pass over many rows in fixed parts, put together in one order, so that no number of threads changes a
+//! bit. They live as long as the pass: nothing waits, spins, or is there when the process forks.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

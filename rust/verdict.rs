@@ -76,8 +76,8 @@ impl<B: Table> Validation<'_, B> {
 /// Coefficients and an intercept.
 pub type Line<'a, T> = (&'a [T], f64);
 
-/// Whether a run ended `factor` times above zero, at least `floor`, and its start: the exact loss is looked at only where
-/// the `running` one is high.
+/// Whether a run ended `factor` times above zero, at least `floor`, and its start: the exact loss is looked at only
+/// where the `running` one is high.
 ///
 /// # Errors
 /// What `watch` answers.

@@ -412,3 +412,8 @@ def test_names_are_kept_and_columns_of_another_order_are_refused(make, tmp_path)
         fastgd.fit(table, a, X_val=turned, y_val=a)
     assert fastgd.fit(np.column_stack([a, b]), a).features is None
     assert fastgd.fit(pd.DataFrame({0: a, 1: b}), a).features is None
+
+
+def test_a_column_may_be_called_as_an_attribute_of_arrays():
+    table = pd.DataFrame({"nbytes": [1.0, 2.0, 3.0], "shape": [1.0, 3.0, 2.0], "dtype": [0.0, 1.0, 0.0]})
+    assert fastgd.fit(table, [1.0, 2.0, 3.0]).features == ("nbytes", "shape", "dtype")

@@ -273,3 +273,14 @@ def test_float32_gives_float32_and_no_probabilities_are_lost():
     assert "'log_loss', 'softmax' and 'modified_huber' do" in str(told.value.__cause__)
     with pytest.raises(ValueError, match=r"learning_rate must be one of .* with loss='softmax', got 'adaptive'"):
         fastgd.SGDClassifier(loss="softmax", learning_rate="adaptive").fit(X, Y)
+
+
+def test_early_stopping_that_returns_the_start_says_so():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    y = np.argmax(2 * X[:, :3] + rng.gumbel(size=(300, 3)), axis=1)
+    model = fastgd.SGDClassifier(loss="softmax", early_stopping=True, random_state=0)
+    with pytest.warns(fastgd.DivergenceWarning, match="no epoch was better on the validation rows than the start"):
+        model.fit(X, y)
+    with pytest.warns(fastgd.DivergenceWarning, match="'optimal' begins there by itself"):
+        fastgd.SGDClassifier(loss="softmax", random_state=0).fit(100 * X, y)

@@ -17,6 +17,7 @@ import fastgd.reference
 from conftest import fitting, make_problem, small_rate
 from fastgd import _core
 from fastgd._compare import _at_zero, _difference
+from fastgd._request import make_problem as checked
 
 LOSSES, OPTIMIZERS, SCHEDULES = _core.losses(), _core.optimizers(), _core.schedules()
 
@@ -370,3 +371,29 @@ assert fastgd.fit([[1.0, 0], [0, 2], [3, 0]], [1.0, 2, 3], batch_size=1, epochs=
 assert not any(name.startswith("scipy") for name in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rows_of_no_weight_are_not_filled():
+    X = np.zeros((2000, 500))
+    X[0] = 1.0
+    weight = np.zeros(2000)
+    weight[0] = 1.0
+    problem = checked(sparse.csr_array(X), np.ones(2000), weight)
+    assert problem.X.size == 500
+
+
+def test_the_intercept_steps_as_with_full_rows():
+    """At a kink, where one rounding more would lead elsewhere."""
+    X, y = np.zeros((40, 2)), np.tile([1.0, -1, 1, -1, -1], 8)
+    X[:, 0] = np.tile([1.0, 0, 0, 1], 10)
+    options = {"loss": "perceptron", "lr": 0.1, "epochs": 3, "batch_size": 1, "shuffle": False, "l2": 0.5}
+    full, held = fastgd.fit(X, y, **options), fastgd.fit(sparse.csr_array(X), y, **options)
+    assert held.intercept == full.intercept
+
+
+def test_a_sparse_validation_set_is_not_filled_in():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(100, 10)), rng.normal(size=100)
+    held_out = sparse.csr_array((30_000_000, 10))
+    result = fastgd.fit(X, y, X_val=held_out, y_val=np.zeros(30_000_000), epochs=1, lr=0.01)
+    assert result.engine == "rows"

@@ -80,7 +80,7 @@ _HOME = {name: module for module, names in _LATER.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("datasets", "plot", "reference"):
+    if name in ("datasets", "insight", "plot", "reference"):
         return importlib.import_module(f"fastgd.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'fastgd' has no attribute {name!r}")

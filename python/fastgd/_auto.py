@@ -27,7 +27,7 @@ from fastgd._request import (
     make_threads,
     with_classes,
 )
-from fastgd._sparse import Csr
+from fastgd._sparse import Csr, is_sparse
 from fastgd._standard import Frame, standard
 from fastgd._statistics import Moments, Statistics
 
@@ -150,7 +150,7 @@ def make_plan(
     implicit = check_use(optimizer[0], loss[0], batch_size, n)
     standardize = automatic if _is_auto(standardize) else _door.flag(standardize, "standardize", auto=True)
     heavy = not endless and epochs * problem.X.size > _HEAVY and min(epochs, n) > 4 * (d + problem.y.shape[1] + 1)
-    worth = (automatic or endless or heavy or shared) and _narrow(problem, engine, held_out=X_val is not None)
+    worth = (automatic or endless or heavy or shared) and _narrow(problem, engine, X_val)
     engine = _engine(engine, worth=worth, squared=facts["squared"], batched=batch_size is not None, loss=loss[0])
     way = "gram" if engine == "gram" else "full batch" if batch_size is None else "batches"
     exact, certify = tol, False
@@ -235,17 +235,17 @@ def _engine(asked: Any, *, worth: bool, squared: bool, batched: bool, loss: str)
     return "gram" if asked == "gram" or (asked == "auto" and possible and worth) else "rows"
 
 
-def _narrow(problem: Problem, engine: Any, *, held_out: bool) -> bool:
+def _narrow(problem: Problem, engine: Any, X_val: Any) -> bool:
     """Whether statistics are worth it for the features: for full rows always, else while filled-in blocks are small."""
     X = problem.X
     if not isinstance(X, Csr):
-        return True
+        return not is_sparse(X_val)  # which would be filled in
     n, d = X.shape
     if d > _NARROW and isinstance(engine, str) and engine == "gram":
         raise ValueError(
             f'engine must be "rows" or "auto" for a sparse X of more than {_NARROW:,} features, got "gram" for {d:,}'
         )
-    return d <= _NARROW and d * d <= _FILLED * (X.size / n + 1) and not held_out
+    return d <= _NARROW and d * d <= _FILLED * (X.size / n + 1) and X_val is None
 
 
 def _tail(average: Any, batch_size: int | None, *, automatic: bool, validated: bool) -> bool:
@@ -344,7 +344,7 @@ def _sufficient(
         facts = facts_of(config.loss[0])
         of_row = np.sqrt(facts["curvature"] / 2 / (len(validation.X) if facts["reduction"] == "mean" else 1.0))
         ones = np.ones((len(validation.X), extra))
-        held_out = of_row * np.hstack([validation.rows(), ones])
+        held_out = of_row * np.hstack([validation.rows(name="X_val", what='engine="gram"'), ones])
         validation = replace(validation, X=held_out, y=of_row * validation.y, frame=None)
     work = Problem(np.ascontiguousarray(root * X), np.ascontiguousarray(root * y), None, problem.single)
     return work, replace(

@@ -74,6 +74,7 @@ def _largest(apply: Callable[[Array], Array], start: Array) -> float:
     Rounding makes copies of values that are found, which does no harm to the largest (Parlett, "The Symmetric
     Eigenvalue Problem", 1998, section 13.6).
     """
+    start = start * np.random.default_rng(0).standard_normal(len(start))  # orthogonal to nothing but by ill luck
     length = float(np.linalg.norm(start))
     if not 0 < length < np.inf:
         return length

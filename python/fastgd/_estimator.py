@@ -326,7 +326,20 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
                 warnings.warn(self._what_went_wrong(came.outcome, X), DivergenceWarning, stacklevel=4)
                 break
             if came.diverged:
-                warnings.warn(came.diverged.replace("lr=", "eta0="), DivergenceWarning, stacklevel=4)
+                told = came.diverged.replace("lr=", "eta0=")
+                if self.learning_rate == "optimal":
+                    told += "; learning_rate='optimal' begins there by itself: use 'auto', or 'constant' with that eta0"
+                warnings.warn(told, DivergenceWarning, stacklevel=4)
+                break
+            losses = getattr(came.history, "val_loss", None)
+            if losses is not None and len(losses) > 1 and losses[0] == np.nanmin(losses):
+                warnings.warn(
+                    "no epoch was better on the validation rows than the start, whose coefficients these are: the rate "
+                    "is too large, or there is nothing to learn; use learning_rate='auto', or 'constant' and another "
+                    "eta0",
+                    DivergenceWarning,
+                    stacklevel=4,
+                )
                 break
         if not partial and self.tol is not None and self.n_iter_ == self.max_iter:
             sooner = ", or use optimizer='accelerated'" if self.batch_size is None and self.optimizer == "sgd" else ""

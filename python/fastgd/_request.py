@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from fastgd import _columns, _core, _door
 from fastgd._door import Array, Full, Rows
-from fastgd._sparse import Csr, is_sparse
+from fastgd._sparse import Csr
 from fastgd._standard import Frame
 from fastgd.result import FitResult
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Rows (n, d) in C or Fortran order or sparse, targets (n, K), weights (n,) or None: aligned, finite.
+    """Rows (n, d) in C or Fortran order or sparse, targets (n, K), weights (n,) or None: aligned, finite
+    (X once it is seen).
 
     Of a loss that couples outputs the targets are (n, 1): the numbers of `classes`.
     """
@@ -51,9 +52,9 @@ class Problem:
         """K"""
         return self.classes or self.y.shape[1]
 
-    def rows(self, part: slice = slice(None), *, what: str = "this") -> Full:
+    def rows(self, part: slice = slice(None), *, name: str = "X", what: str = "this") -> Full:
         """Full rows in the coordinates that they are seen in; `what` needs them."""
-        X = self.X.dense(part, what=what) if isinstance(self.X, Csr) else self.X[part]
+        X = self.X.dense(part, name=name, what=what) if isinstance(self.X, Csr) else self.X[part]
         return X if self.frame is None else self.frame.rows(X)
 
 
@@ -149,18 +150,14 @@ _LARGE = 1 << 20
 
 def make_problem(X: Any, y: Any, sample_weight: Any = None, *, later: bool = False) -> Problem:
     """The arrays, checked; with `later`, whether a large X is finite may be left to who takes its sums."""
-    full = not is_sparse(X)
-    later = later and full and sample_weight is None and getattr(X, "nbytes", 0) >= _LARGE
+    later = later and sample_weight is None and type(X) is np.ndarray and X.nbytes >= _LARGE
     rows = _door.rows(X, check=not later)
     targets = _door.targets(y, len(rows))
     weights = _door.weights(sample_weight, len(rows))
     if weights is not None and not weights.all():  # whatever a row of weight 0 holds, it does not count
         counted = weights > 0
-        if isinstance(rows, Csr):
-            rows, first = rows.with_row_for(counted)
-        else:
-            first = int(np.argmax(counted))  # as another does, so that every loss is defined for it
-            rows = np.where(counted[:, None], rows, rows[first])
+        first = int(np.argmax(counted))  # as another does, so that every loss is defined for it
+        rows = rows.emptied(counted) if isinstance(rows, Csr) else np.where(counted[:, None], rows, rows[first])
         targets = np.where(counted if targets.ndim == 1 else counted[:, None], targets, targets[first])
     one = targets.ndim == 1
     return Problem(

@@ -97,14 +97,12 @@ class Csr:
         np.minimum.at(low, self.indices, self.data)
         return high, low
 
-    def with_row_for(self, counted: NDArray[np.bool_]) -> tuple[Csr, int]:
-        """The same with the shortest of the rows that count in place of those that don't, and which that is."""
+    def emptied(self, counted: NDArray[np.bool_]) -> Csr:
+        """The same without what the rows hold that don't count."""
         lengths = np.diff(self.indptr)
-        first = int(np.argmin(np.where(counted, lengths, np.iinfo(lengths.dtype).max)))
-        row = np.where(counted, np.arange(len(self)), first)
-        ends = np.append(0, np.cumsum(lengths[row], dtype=np.int64))
-        at = np.repeat(self.indptr[:-1][row] - ends[:-1], lengths[row]) + np.arange(ends[-1])
-        return Csr(self.data[at], self.indices[at], ends.astype(self.indptr.dtype), self.d), first
+        kept = np.repeat(counted, lengths)
+        ends = np.append(0, np.cumsum(np.where(counted, lengths, 0)))
+        return Csr(self.data[kept], self.indices[kept], ends.astype(self.indptr.dtype), self.d)
 
 
 def read(value: Any, name: str) -> Csr:

@@ -217,15 +217,14 @@ def _fit(args: argparse.Namespace) -> int:
         raise CommandError("--plot needs a history for the loss curve: leave out --record none", 2)
     result = _run(fastgd.fit, table, args)
     best = _closed_form(table, result)
-    print(as_json(facts(table, result, best)) if args.json else summary(table, result, best))
+    if args.save is not None:  # before anything is printed, as nobody may be there to read it
+        replace(result, features=tuple(table.features), target=table.target).save(args.save)
     if args.plot:
         _save_picture(args.plot, table, result)
-        if not args.json:
-            print(f"\nThe picture is in {args.plot}.")
-    if args.save is not None:
-        replace(result, features=tuple(table.features), target=table.target).save(args.save)
-        if not args.json:
-            print(f"\nThe model is in {args.save}.")
+    print(as_json(facts(table, result, best)) if args.json else summary(table, result, best))
+    for what, path in (("picture", args.plot), ("model", args.save)):
+        if path and not args.json:
+            print(f"\nThe {what} is in {path}.")
     return _end(table, result)
 
 

@@ -101,7 +101,7 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
     Notes
     -----
     With a `batch_size` other than 1, another `optimizer`, learning_rate="auto", `standardize` or `positive` the work is
-    done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be dense, weights count by
+    done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; weights count by
     their share of the mean weight, rates fall by updates, averages are of the later half of the epochs, and each
     `partial_fit` begins rules that remember anew and, with "invscaling", keeps the rate of its first update. Otherwise
     all is as in scikit-learn 1.9, coefficients to rounding, but for what docs/differences.md lists. Another thread must
@@ -371,8 +371,8 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
     Notes
     -----
     With loss="softmax", a `batch_size` other than 1, another `optimizer`, learning_rate="auto", `standardize` or
-    `positive` the work is done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; X must then be
-    dense, weights count by their share of the mean weight, rates fall by updates, averages are of the later half of the
+    `positive` the work is done by `fastgd.fit`, with l1 = alpha r and l2 = alpha (1 - r), r as above; weights
+    count by their share of the mean weight, rates fall by updates, averages are of the later half of the
     epochs, and each `partial_fit` begins rules that remember anew and, with "invscaling", keeps the rate of its first
     update. Otherwise all is as in scikit-learn 1.9, coefficients to rounding, but for what docs/differences.md lists.
     Another thread must not write to X meanwhile.

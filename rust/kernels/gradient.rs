@@ -1,5 +1,5 @@
-//! Gradient: predictions, losses and the gradient of rows, a few of them at a time, for one output. The rows are read from
-//! memory for the first and from the cache for the last.
+//! Gradient: predictions, losses and the gradient of rows, a few of them at a time, for one output. The rows are read
+//! from memory for the first and from the cache for the last.
 
 use super::lanes::{LANES, Lanes};
 use super::walk::{Walk, add_rows, dots, lanes, padded, unpadded};

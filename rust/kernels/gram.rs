@@ -118,8 +118,8 @@ impl Work for Products<'_> {
     }
 }
 
-/// Adds the products of columns j.. with C lanes of columns from k on, of rows that weigh s or the same; answers C. Asks
-/// for a line of `soon` a row.
+/// Adds the products of columns j.. with C lanes of columns from k on, of rows that weigh s or the same; answers C.
+/// Asks for a line of `soon` a row.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "one pass for all of it")]
 fn several_products<V: Lanes, const C: usize>(

@@ -129,8 +129,8 @@ struct State<V, const C: usize> {
 }
 
 impl<V: Lanes, const C: usize> State<V, C> {
-    /// M steps. With p_r = x_r . w + b before the first of them, raw_r is p_r less the sum of step_q (x_q . x_r + 1) over
-    /// the steps before it: so a step waits for one number, not for all of w.
+    /// M steps. With p_r = x_r . w + b before the first of them, raw_r is p_r less the sum of step_q (x_q . x_r + 1)
+    /// over the steps before it: so a step waits for one number, not for all of w.
     #[inline(always)]
     fn go<T: Element, const M: usize>(&mut self, walk: Walk<T>, turn: &mut Turn, steps: &mut dyn FnMut(&mut Turn)) {
         let (mut x, i) = ([[V::zero(); C]; M], turn.first);

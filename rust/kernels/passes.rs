@@ -1,5 +1,5 @@
-//! Passes: predictions and slopes of several outputs, formulas, widening. Like all kernels written once for lanes of any
-//! make; no closure works on lanes, as it would be compiled without their instructions.
+//! Passes: predictions and slopes of several outputs, formulas, widening. Like all kernels written once for lanes of
+//! any make; no closure works on lanes, as it would be compiled without their instructions.
 
 use super::lanes::{LANES, Lanes};
 use super::walk::Walk;
@@ -238,8 +238,8 @@ impl Slopes<'_> {
 /// Sums that are enough for an addition to be over when the next row needs it.
 const CHAINS: usize = 4;
 
-/// grad += sum of slope times x, for O outputs and C lanes of columns from `from` on. Where these are few, even rows and odd
-/// ones have sums of their own.
+/// grad += sum of slope times x, for O outputs and C lanes of columns from `from` on. Where these are few, even rows
+/// and odd ones have sums of their own.
 #[inline(always)]
 fn panel<V: Lanes, const O: usize, const C: usize>(walk: Walk, slopes: &Slopes, grad: &mut [f64], from: usize) {
     let d = grad.len() / O;

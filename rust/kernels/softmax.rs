@@ -118,7 +118,8 @@ const ODD: [f64; 11] = {
 const HALF_ROOT: u64 = 0x3fe6_a09e_667f_3bcd;
 const WHOLE: u64 = 0x4330_0000_0000_0000;
 
-/// ln(1 + x) for any x >= 0 (`exponential` has it for x up to 1, sooner): of 2^k m, m within a root of 2 of 1, it is k ln(2) + 2 artanh(a), a = (m - 1) / (m + 1).
+/// ln(1 + x) for any x >= 0 (`exponential` has it for x up to 1, sooner): of 2^k m, m within a root of 2 of 1, it is k
+/// ln(2) + 2 artanh(a), a = (m - 1) / (m + 1).
 #[inline(always)]
 fn ln_1p<V: Lanes>(x: f64) -> f64 {
     let one = 1.0 + x;

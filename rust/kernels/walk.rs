@@ -76,8 +76,8 @@ impl<'a, T> Walk<'a, T> {
     }
 }
 
-/// C lanes. Of several, the last holds what is left at its end, so that no load goes beyond the row: the processor waits
-/// for lines that nobody asked for even where a mask hides them.
+/// C lanes. Of several, the last holds what is left at its end, so that no load goes beyond the row: the processor
+/// waits for lines that nobody asked for even where a mask hides them.
 #[inline(always)]
 pub(super) fn lanes<V: Lanes, T: Element, const C: usize>(x: &[T]) -> [V; C] {
     let (mut lanes, (whole, _)) = ([V::zero(); C], x.as_chunks::<LANES>());
@@ -142,8 +142,8 @@ pub(super) fn add_stored<V: Lanes, T: Element>(sum: V, x: V, w: V) -> V {
     }
 }
 
-/// x . w of a long row, in four chains (products as `add_stored` has them); asks for as many numbers from `soon` on. Written out in stretches of eight lanes,
-/// as short loops of unknown length leave the processor guessing.
+/// x . w of a long row, in four chains (products as `add_stored` has them); asks for as many numbers from `soon` on.
+/// Written out in stretches of eight lanes, as short loops of unknown length leave the processor guessing.
 #[inline(always)]
 pub(super) fn dot<V: Lanes, T: Element>(x: &[T], w: &[f64], soon: *const T) -> f64 {
     let mut sums = [V::zero(); 4];

@@ -59,8 +59,8 @@ impl<'py> Compressed<'py> {
 /// (data, indices, indptr)
 type Arrays<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// The CSR arrays of rows with `d` features each, their columns in order and what repeats summed; None of arrays that are
-/// so already. Both index arrays are of one type. With `n` they are those of a CSC matrix of so many rows.
+/// The CSR arrays of rows with `d` features each, their columns in order and what repeats summed; None of arrays that
+/// are so already. Both index arrays are of one type. With `n` they are those of a CSC matrix of so many rows.
 #[pyfunction]
 #[pyo3(signature = (data, indices, indptr, d, n=None))]
 pub(super) fn compress<'py>(
