@@ -101,7 +101,7 @@ def test_shapes_are_those_of_the_classes(tmp_path):
 
 def test_numbers_far_beyond_the_rows_are_labels_unless_there_are_coefficients():
     year = 2000 + Y
-    with pytest.raises(ValueError, match=r"below 1000, for loss 'softmax', got \[200\d.0\] in row 0"):
+    with pytest.raises(ValueError, match=r"below 1000, for loss 'softmax', got 200\d in row 0"):
         fastgd.fit(X, year, loss="softmax")
     start = np.zeros((2004, 4)), np.zeros(2004)
     options = {"init": start, "X_val": X[:9], "y_val": year[:9]}
@@ -141,11 +141,11 @@ def test_what_is_told_of_it():
 
 
 WRONG = [
-    ({"y": Y + 0.5}, r"y must be numbers of classes, 0, 1, 2, \.\.\. below 1000, for loss 'softmax', got \[\d.5\]"),
-    ({"y": Y - 1}, r"y must be numbers of classes.* got \[-1.0\] in row"),
+    ({"y": Y + 0.5}, r"y must be numbers of classes, 0, 1, 2, \.\.\. below 1000, for loss 'softmax', got \d.5"),
+    ({"y": Y - 1}, r"y must be numbers of classes.* got -1 in row"),
     ({"y": Y + 1e9}, r"y must be numbers of classes.* below 1000"),
     ({"y": np.eye(4)[Y]}, r"y must be \(n,\), a class a row, for loss 'softmax', got 4 columns"),
-    ({"X_val": X, "y_val": Y + 1}, r"y_val must be classes of y, 0 to 3, got \[4.0\] in row"),
+    ({"X_val": X, "y_val": Y + 1}, r"y_val must be classes of y, 0 to 3, got 4 in row"),
     ({"X_val": X, "y_val": Y - 0.5}, "y_val must be numbers of classes"),
     ({"init": (np.zeros(4), 0.0)}, r"coef of init must have shape \(4, 4\), got \(4,\)"),
     ({"engine": "gram"}, "engine must be"),

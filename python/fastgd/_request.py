@@ -184,10 +184,16 @@ def make_loss(loss: Any, y: Array, *, name: str = "y", classes: int = 0) -> tupl
         accepted = f"numbers of classes, 0, 1, 2, ... below {most},"
     else:
         good = y >= 0 if targets == "non-negative" else np.isin(y, targets)
+        accepted = ">= 0" if targets == "non-negative" else " or ".join(f"{target:g}" for target in targets)
     if not good.all():
         row = int(np.argmin(good.all(axis=1)))
-        raise ValueError(f"{name} must be {accepted} for loss '{called}', got {y[row].tolist()} in row {row}")
+        raise ValueError(f"{name} must be {accepted} for loss '{called}', got {_told(y[row])} in row {row}")
     return called, parameters
+
+
+def _told(y: Array) -> str:
+    """The targets of a row, in words."""
+    return ", ".join(f"{target:g}" for target in y)
 
 
 def with_classes(problem: Problem, loss: tuple[str, dict[str, float]], coef: Any = None) -> Problem:
@@ -231,7 +237,7 @@ def check_classes(problem: Problem, validation: Problem | None) -> None:
     """Refuse validation rows of a class that there are no coefficients for."""
     if problem.classes and validation is not None and (beyond := validation.y >= problem.classes).any():
         row, most = int(np.argmax(beyond)), problem.classes - 1
-        raise ValueError(f"y_val must be classes of y, 0 to {most}, got {validation.y[row].tolist()} in row {row}")
+        raise ValueError(f"y_val must be classes of y, 0 to {most}, got {_told(validation.y[row])} in row {row}")
 
 
 def check_use(optimizer: str, loss: str, batch_size: int | None, n: int) -> float | None:
