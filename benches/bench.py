@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,22 +91,25 @@ def against_peers(row: Row, rounds: int) -> list[Measured]:
     if X.nbytes >= CACHED:
         works["read"] = read(X, y)
     times = in_turn(works, rounds, row.threads)
-    seconds, done = times["fastgd"]
+    seconds, done, first = astuple(times["fastgd"])
     claims = []
     passes = 1 if result.engine == "gram" else row.epochs
-    reading = times["read"][0] * passes if "read" in times else 0.0
+    reading = times["read"].seconds * passes if "read" in times else 0.0
     if row.seconds:
-        claims.append(Claim("the clock", row.seconds, row.seconds / seconds, 1.0, at_least=True))
+        note = f"the first of a turn takes {page.shown(first, 's')}"
+        claims.append(Claim("the clock", row.seconds, row.seconds / seconds, 1.0, at_least=True, note=note))
     for name, target in row.against.items():
         if name not in times:
             claims.append(Claim(name, None, None, target, at_least=True, note=f"no {PEERS[name].package}"))
             continue
-        theirs = times[name][0] / shares[name]
+        theirs = times[name].seconds / shares[name]
         notes = [] if shares[name] == 1 else [f"{shares[name]:.0%} of the epochs, multiplied"]
         if reading and target and theirs / reading < target:
             notes.append(f"reading the bytes alone allows {theirs / reading:.2g}x")
         claims.append(
-            Claim(name, theirs, theirs / seconds, target, at_least=True, rounds=times[name][1], note=", ".join(notes))
+            Claim(
+                name, theirs, theirs / seconds, target, at_least=True, rounds=times[name].rounds, note=", ".join(notes)
+            )
         )
     floor = seconds / reading if reading else None
     return [Measured(row.name, row.work, seconds, claims, rounds=done, floor=floor)]
@@ -136,7 +139,7 @@ def late_step(rounds: int) -> list[Measured]:
         early, late = (replace(row, epochs=EARLY + more) for more in (0, LATE))
         works = {"fastgd, early": functools.partial(early.fit, X, y), "fastgd, late": functools.partial(late.fit, X, y)}
         times = in_turn(works, rounds, row.threads)
-        each[n] = (times["fastgd, late"][0] - times["fastgd, early"][0]) / LATE
+        each[n] = (times["fastgd, late"].seconds - times["fastgd, early"].seconds) / LATE
     many, few = each.values()
     claim = Claim("on 100 rows", few, many / few, NOISY, at_least=False)
     return [Measured("full", f"a step, of those after the {EARLY:,}th", many, [claim], rounds)]
@@ -149,10 +152,9 @@ def shuffle(rounds: int) -> list[Measured]:
     for one in (row, ordered):
         check(one, one.fit(X, y))
     times = in_turn({"fastgd": lambda: row.fit(X, y), "fastgd, in order": lambda: ordered.fit(X, y)}, rounds)
-    (seconds, done), (plain, _) = times.values()
-    return [
-        Measured("shuffle", row.work, seconds, [Claim("in order", plain, seconds / plain, 2, at_least=False)], done)
-    ]
+    shuffled, plain = times.values()
+    claim = Claim("in order", plain.seconds, shuffled.seconds / plain.seconds, 2, at_least=False)
+    return [Measured("shuffle", row.work, shuffled.seconds, [claim], shuffled.rounds)]
 
 
 def floor(rounds: int) -> list[Measured]:
@@ -166,7 +168,7 @@ def floor(rounds: int) -> list[Measured]:
             check(row, row.fit(X, y))
         works = {"fastgd": functools.partial(many.fit, X, y), "fastgd, one": functools.partial(one.fit, X, y)}
         times = in_turn(works | {"read": read(X, y)}, rounds)
-        (seconds, done), (call, _), (least, _) = times.values()
+        (seconds, done, _), (call, _, _), (least, _, _) = (astuple(one) for one in times.values())
         epoch = (seconds - call) / MORE
         claims = [Claim("read floor", least, epoch / least, limit, at_least=False)]
         found.append(Measured("floor", f"{one.work}: an epoch", epoch, claims, done, floor=epoch / least))
@@ -183,9 +185,9 @@ def f32(rounds: int) -> list[Measured]:
             check(row, row.fit(X, y))
             check(row, row.fit(X32, y32))
         works = {"fastgd": functools.partial(row.fit, X32, y32), "fastgd, f64": functools.partial(row.fit, X, y)}
-        (seconds, done), (wide, _) = in_turn(works, rounds, row.threads).values()
-        claim = Claim("float64", wide, seconds / wide, 1.05, at_least=False)
-        found.append(Measured("f32", f"{row.name}: {row.work}", seconds, [claim], done))
+        half, wide = in_turn(works, rounds, row.threads).values()
+        claim = Claim("float64", wide.seconds, half.seconds / wide.seconds, 1.05, at_least=False)
+        found.append(Measured("f32", f"{row.name}: {row.work}", half.seconds, [claim], half.rounds))
     return found
 
 

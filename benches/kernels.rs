@@ -4,7 +4,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use fastgd::data::{Dense, Pick, Problem, Rows};
 use fastgd::gram;
-use fastgd::kernels::{self, Lines, Online, Set};
+use fastgd::kernels::{self, Lines, Online, Place, Set};
 use fastgd::observe::{Alone, Watch};
 use fastgd::permute::Pcg64;
 
@@ -64,13 +64,13 @@ fn gradient<const D: usize>(bencher: Bencher, name: &str) {
 #[divan::bench(args = sets(), consts = [1, 5, 10, 20, 32, 100])]
 fn online<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, y, set) = (wave(64 * D), wave(64), set(name));
-    let (mut w, mut b, mut sum, rates) = (wave(D), [0.5], 0.0, [1e-3 / D as f64; 64]);
+    let (mut w, mut b, rates) = (wave(D), [0.5], [1e-3 / D as f64; 64]);
     let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
     bencher.counter(ItemsCount::new(64usize)).bench_local(|| {
-        let line = Online { w: &mut w, b: &mut b, squares: false, tail: &mut [] };
+        let line = Online { w: &mut w, b: &mut b, squares: false, scales: &[], tail: &mut [] };
         kernels::online(set, black_box(lines), line, &mut |turn| {
             let (y, rates) = (&y[turn.first..][..turn.count], &rates[turn.first..][..turn.count]);
-            kernels::steps(set, turn, &mut sum, |raw, r| ((raw - y[r]) * (raw - y[r]), rates[r] * 2.0 * (raw - y[r])));
+            kernels::steps(set, turn, |raw, r| rates[r] * 2.0 * (raw - y[r]));
         });
     });
 }
@@ -90,7 +90,7 @@ fn products<const D: usize>(bencher: Bencher, name: &str) {
     let mut sums = vec![0.0; D * D];
     bencher
         .counter(ItemsCount::new(128usize))
-        .bench_local(|| kernels::products(set, black_box(&rows), D, &[], black_box(&mut sums), &[]));
+        .bench_local(|| kernels::products(set, black_box(&rows), D, &[], black_box(&mut sums), Place::default()));
 }
 
 #[divan::bench(args = sets(), consts = [10, 20, 100])]

@@ -194,8 +194,9 @@ The last run of `make bench`, which wrote this page. {summary}; the ones that we
 
 ## How it was measured
 
-- fastgd and its peers took turns in one process, on the same data. The median of {rounds} rounds counts; of more
-  where a row is short, of fewer for whoever took several seconds. Garbage was not collected meanwhile.
+- fastgd and its peers took turns in one process, on the same data. The median of {rounds} rounds counts, of fewer
+  for whoever took several seconds. Whoever takes less than 20 ms is called again and again in a turn for as long, and
+  the mean call counts, but for the first. Garbage was not collected meanwhile.
 - The ratios are the claim: machines differ, and are shared. Where fastgd is compared with a peer, the ratio is the
   peer's time over fastgd's. Of `shuffle`, `floor`, `f32`, `memory` and the late steps of `full` it is fastgd's over
   the other's, and should be small.

@@ -21,8 +21,8 @@ from peers import numpy_loop, row_by_row
 EXACT = 1e-9
 #: of a peer's from the true ones: it is there for its time, but must have done the work
 ROUGHLY = 0.1
-#: a row that takes less runs so many times as often
-SHORT, OFTEN = 0.02, 20
+#: who takes less is called as often in a turn as takes so many seconds
+SHORT = 0.02
 #: who has taken so many seconds leaves, fastgd not before so many rounds
 PATIENCE, FEWEST = 6.0, 3
 
@@ -142,27 +142,38 @@ def blas(threads: int | None) -> Iterator[None]:
         yield
 
 
-def in_turn(
-    works: dict[str, Callable[[], Any]], rounds: int, threads: int | None = None
-) -> dict[str, tuple[float, int]]:
-    """The median time of each work, and of how many rounds: who is slow gets fewer."""
+@dataclass(frozen=True)
+class Times:
+    """Of a call, in seconds: the median over the rounds of its turn's mean, and how many rounds these are."""
+
+    seconds: float
+    rounds: int
+    #: the median of the first call of a turn, which finds its code and data gone from the caches
+    first: float
+
+
+def in_turn(works: dict[str, Callable[[], Any]], rounds: int, threads: int | None = None) -> dict[str, Times]:
+    """What each work takes. Whoever is short is called often in a turn, as `timeit` does; who is slow gets fewer."""
     taken: dict[str, list[float]] = {name: [] for name in works}
+    first: dict[str, list[float]] = {name: [] for name in works}
     gc.collect()
     gc.disable()
     try:
         with blas(threads):
-            done, most = 0, rounds
-            while done < most:
+            for _ in range(rounds):
                 for name, work in works.items():
                     enough = FEWEST if name.startswith("fastgd") else 1
                     if len(taken[name]) >= enough and sum(taken[name]) > PATIENCE:
                         continue
-                    began = time.perf_counter()
-                    work()
-                    taken[name].append(time.perf_counter() - began)
-                done += 1
-                if done == 1 and sum(map(sum, taken.values())) < SHORT:
-                    most = rounds * OFTEN
+                    times, began = [], time.perf_counter()
+                    while sum(times) < SHORT:
+                        work()
+                        times.append(time.perf_counter() - began)
+                        began += times[-1]
+                    first[name].append(times[0])
+                    taken[name].append(statistics.fmean(times[1:] or times))
     finally:
         gc.enable()
-    return {name: (statistics.median(times), len(times)) for name, times in taken.items()}
+    return {
+        name: Times(statistics.median(taken[name]), len(taken[name]), statistics.median(first[name])) for name in works
+    }

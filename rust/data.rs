@@ -117,6 +117,11 @@ pub trait Rows: Sync {
     /// The picked rows one after the other, or where they lie; `room` is for what has to be brought together.
     fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s>;
 
+    /// The picked rows where they lie, if that is as numbers of half the length.
+    fn short<'s>(&'s self, _pick: &'s Pick) -> Option<Lines<'s, f32>> {
+        None
+    }
+
     /// What `block` answered; `room` is as that left it.
     fn again<'s>(&'s self, pick: &'s Pick, room: &'s [f64]) -> Lines<'s>;
 
@@ -197,9 +202,9 @@ impl<'a, T: Element> Dense<'a, T> {
         self.values.len() / self.d
     }
 
-    /// The picked rows where they lie, if they can be worked on there.
-    fn lines<'s>(&'s self, pick: &'s Pick) -> Option<Lines<'s>> {
-        let values = T::wide(self.values).filter(|_| self.standard.mean.is_empty() && !self.by_columns)?;
+    /// The picked rows where they lie, if they can be worked on there; `values` are all.
+    fn lines<'s, S>(&'s self, values: Option<&'s [S]>, pick: &'s Pick) -> Option<Lines<'s, S>> {
+        let values = values.filter(|_| self.standard.mean.is_empty() && !self.by_columns)?;
         match pick {
             Pick::Run(run) => {
                 let (values, beyond) = values[run.start * self.d..].split_at(run.len() * self.d);
@@ -263,15 +268,19 @@ impl<T: Element> Rows for Dense<'_, T> {
     }
 
     fn block<'s>(&'s self, pick: &'s Pick, room: &'s mut Vec<f64>) -> Lines<'s> {
-        self.lines(pick).unwrap_or_else(|| {
+        self.lines(T::wide(self.values), pick).unwrap_or_else(|| {
             room.resize(pick.len() * self.d, 0.0);
             self.fill(pick, self.d, room);
             Lines::Together { values: room, stride: self.d, beyond: 0 }
         })
     }
 
+    fn short<'s>(&'s self, pick: &'s Pick) -> Option<Lines<'s, f32>> {
+        self.lines(T::half(self.values), pick)
+    }
+
     fn again<'s>(&'s self, pick: &'s Pick, room: &'s [f64]) -> Lines<'s> {
-        self.lines(pick).unwrap_or(Lines::Together { values: room, stride: self.d, beyond: 0 })
+        self.lines(T::wide(self.values), pick).unwrap_or(Lines::Together { values: room, stride: self.d, beyond: 0 })
     }
 
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::data::{Pick, Problem};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Lines, Set};
+use crate::kernels::{self, Lines, Place, Set};
 use crate::observe::Watch;
 use crate::sparse::Sparse;
 use crate::threads::{each_part, parts};
@@ -161,10 +161,11 @@ fn of_part(
             match size > p {
                 true => {
                     let (next, mut nothing) = (block.next(problem.n, &pick), Vec::new());
-                    let soon = match next.as_ref().map(|next| problem.rows.block(next, &mut nothing)) {
-                        Some(Lines::Together { values, .. }) => values,
-                        _ => &[],
-                    };
+                    let soon = next.as_ref().map(|next| match problem.rows.short(next) {
+                        Some(lines) => place(&lines),
+                        None => place(&problem.rows.block(next, &mut nothing)),
+                    });
+                    let soon = soon.unwrap_or_default();
                     kernels::products(set, &block.z, p, &block.s, &mut sum.products, soon);
                 }
                 false => squares(&block.z, &block.s, &mut sum.products),
@@ -193,6 +194,25 @@ fn of_part(
         break;
     }
     Ok(sum)
+}
+
+/// Rows that nobody asks for others after, as what comes next is asked for with the products; whether there is any.
+fn alone<'a, T>(lines: Lines<'a, T>, in_place: &mut bool) -> Lines<'a, T> {
+    match lines {
+        Lines::Together { values, stride, beyond } => {
+            *in_place = beyond > 0;
+            Lines::Together { values, stride, beyond: 0 }
+        }
+        lines => lines,
+    }
+}
+
+/// Where some rows lie.
+fn place<T>(lines: &Lines<T>) -> Place {
+    match lines {
+        Lines::Together { values, .. } => Place::of(values),
+        Lines::Apart { .. } => Place::default(),
+    }
 }
 
 /// Some rows (x | y | 0), `away` taken off them.
@@ -243,14 +263,13 @@ impl Block {
         if !problem.weight.is_empty() {
             pick.gather(problem.weight, 1, s);
         }
-        let lines = match problem.rows.block(pick, room) {
-            Lines::Together { values, stride, beyond } => {
-                *in_place = beyond > 0;
-                Lines::Together { values, stride, beyond: 0 } // what comes next is asked for with the products
+        match problem.rows.short(pick) {
+            Some(lines) => kernels::centre(set, alone(lines, in_place), d, away, s, z, p, sums, range),
+            None => {
+                let lines = alone(problem.rows.block(pick, room), in_place);
+                kernels::centre(set, lines, d, away, s, z, p, sums, range);
             }
-            lines => lines,
-        };
-        kernels::centre(set, lines, d, away, s, z, p, sums, range);
+        }
         for k in 0..outputs {
             let (y, j) = (problem.y[k..].iter().step_by(outputs), d + k);
             let (mut sum, mut widest) = (sums[j], range[j]);

@@ -192,7 +192,14 @@ pub type Slopes<'a, 'f> = &'a mut (dyn FnMut(usize, &mut [f64]) -> f64 + 'f);
 /// With the slopes at raw_i = w . x_i + b: grad += sum_i slope_i x_i. Returns the sums of losses and slopes. Each row
 /// is read once from memory.
 #[inline]
-pub fn gradient(set: Set, lines: Lines, w: &[f64], b: f64, grad: &mut [f64], slopes: Slopes) -> (f64, f64) {
+pub fn gradient<T: Element>(
+    set: Set,
+    lines: Lines<T>,
+    w: &[f64],
+    b: f64,
+    grad: &mut [f64],
+    slopes: Slopes,
+) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     match set {
         Set::NAIVE => sums = naive::gradient(lines, w, b, grad, slopes),
@@ -204,20 +211,23 @@ pub fn gradient(set: Set, lines: Lines, w: &[f64], b: f64, grad: &mut [f64], slo
 /// Rows that take their steps together.
 pub const TURN: usize = 8;
 
-/// A few rows that take a step each, one after the other, as their formula sees them.
+/// A few rows that take a step each, one after the other, as their formula sees them. Every lane of numbers has a line of
+/// the caches to itself, so that nobody waits for what was stored across two.
 #[derive(Debug, Clone, Default)]
+#[repr(C, align(64))]
 pub struct Turn {
-    /// The first of them, and how many there are.
-    pub first: usize,
-    pub count: usize,
     /// x_r . w + b before the first of the steps; after `steps`, what each row found when its turn came.
     pub raw: [f64; TURN],
-    /// x_q . x_r, and 1 more with an intercept, for q < r in shared[q][r].
+    /// By how much a step of row q lowers what row r > q finds: x_q . x_r, scaled as coefficients are, and 1 more with
+    /// an intercept. 0 of rows before.
     pub shared: [[f64; TURN]; TURN],
     /// |x_r|^2, and 1 more with an intercept, if asked for.
     pub square: [f64; TURN],
-    /// To be set: w -= step_r x_r, b -= step_r.
+    /// To be set: w -= step_r x_r, its scale being multiplied in, and b -= step_r.
     pub steps: [f64; TURN],
+    /// The first of them, and how many there are.
+    pub first: usize,
+    pub count: usize,
 }
 
 /// Steps by single rows: a line w . x + b that each row moves.
@@ -227,12 +237,13 @@ pub struct Online<'a> {
     pub b: &'a mut [f64],
     /// Whether |x|^2 is asked for.
     pub squares: bool,
+    /// What w is to be multiplied with when each row comes, and after the last; empty for all ones.
+    pub scales: &'a [f64],
     /// The sum of all w and b after each step, or empty.
     pub tail: &'a mut [f64],
 }
 
-/// For the rows in turn, w -= step x_i and b -= step, where `steps` says which. With rows of f32, w holds such numbers,
-/// too: it and every product with it is rounded to them, which rows must wait for.
+/// For the rows in turn, w -= step x_i and b -= step, where `steps` says which.
 #[inline]
 pub fn online<T: Element>(set: Set, lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
     match set {
@@ -241,24 +252,13 @@ pub fn online<T: Element>(set: Set, lines: Lines<T>, line: Online, steps: &mut d
     }
 }
 
-/// The steps of a turn, f(raw_r, r) being the loss and the step of a row that finds raw_r when its turn comes; adds the
-/// losses to `sum`, one after the other.
+/// The steps of a turn, f(raw_r, r) being that of a row that finds raw_r when its turn comes.
 #[inline]
-pub fn steps(set: Set, turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
+pub fn steps(set: Set, turn: &mut Turn, f: impl Fn(f64, usize) -> f64) {
     match set {
-        _ if turn.count == 1 => naive::steps(turn, sum, f), // which waits for nobody
-        Set::NAIVE => naive::steps(turn, sum, f),
-        _ => run(set, online::Steps { turn, sum, f }),
-    }
-}
-
-/// Makes products of rows, shared_qr, those that coefficients see which are scaled: by scale_r when row r comes, and
-/// what row q adds by after_q from then on; and `one` more.
-#[inline]
-pub fn scaled(set: Set, turn: &mut Turn, scale: &[f64; TURN], after: &[f64; TURN], one: f64) {
-    match set {
-        Set::NAIVE => naive::scaled(turn, scale, after, one),
-        _ => run(set, online::Scaled { turn, scale, after, one }),
+        _ if turn.count < TURN => naive::steps(turn, f),
+        Set::NAIVE => naive::steps(turn, f),
+        _ => run(set, online::Steps { turn, f }),
     }
 }
 
@@ -303,9 +303,9 @@ pub fn softmax(set: Set, raw: &mut [f64], y: &[f64], s: &[f64], outputs: usize) 
 /// out_ij = x_ij - away_j, every `stride` numbers, and zeros from d to the next multiple of 8;
 /// sums_j += sum_i s_i out_ij; range_j is at least each |out_ij|. `s` may be empty for all ones.
 #[allow(clippy::too_many_arguments, reason = "one pass for all of it")]
-pub fn centre(
+pub fn centre<T: Element>(
     set: Set,
-    lines: Lines,
+    lines: Lines<T>,
     d: usize,
     away: &[f64],
     s: &[f64],
@@ -322,7 +322,7 @@ pub fn centre(
 
 /// products_jk += sum_i s_i x_ij x_ik for k >= j, of rows one after the other; `s` may be empty for all ones.
 /// d is a multiple of 8. Meanwhile `soon` is asked for.
-pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64], soon: &[f64]) {
+pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64], soon: Place) {
     match set {
         Set::NAIVE => naive::products(rows, d, s, products),
         _ => run(set, gram::Products { rows, d, s, products, soon }),
@@ -380,6 +380,34 @@ fn ask(from: *const u8, bytes: usize) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (from, bytes);
+}
+
+/// Lines of memory that may be asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    from: usize,
+    bytes: usize,
+}
+
+impl Place {
+    /// Where the values lie.
+    pub fn of<T>(values: &[T]) -> Self {
+        Place { from: values.as_ptr().addr(), bytes: size_of_val(values) }
+    }
+
+    /// All but some lines.
+    fn after(self, lines: usize) -> Self {
+        let over = (lines * LINE).min(self.bytes);
+        Place { from: self.from + over, bytes: self.bytes - over }
+    }
+
+    /// Asks for a line, if there are as many.
+    #[inline(always)]
+    fn ask(self, line: usize) {
+        if line * LINE < self.bytes {
+            ask(std::ptr::without_provenance(self.from + line * LINE), 1);
+        }
+    }
 }
 
 /// So many zeros, in memory that the system hands out where it is touched first; none if there is not as much.
@@ -484,70 +512,52 @@ mod tests {
     #[test]
     fn single_rows_agree_with_their_naive_twin() {
         let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
+        let scales: Vec<f64> = (0..=at.len()).map(|i| 0.9f64.powi(i as i32)).collect();
         for set in Set::available() {
-            for d in (1..45).chain([64, 101]) {
+            for d in (1..60).chain([64, 101]) {
                 let (values, y) = (wave(12 * (d + 3), 0.7), wave(at.len(), 0.2));
-                let together = Lines::Together { values: &values[..at.len() * (d + 3)], stride: d + 3, beyond: 0 };
-                let apart = Lines::Apart { values: &values, stride: d, at: &at, soon: &at[2..] };
-                for (lines, b, implicit, tail) in [(together, 1, 0.0, 0), (apart, 0, 2.0, d), (together, 1, 0.5, d + 1)]
-                {
-                    let rates = vec![0.1 / d as f64; at.len()];
-                    let steps = |set: Set| {
-                        let (mut w, mut b, mut tail) = (wave(d, 1.3), wave(b + 1, 0.4)[1..].to_vec(), vec![1.0; tail]);
-                        let mut sum = 0.5;
-                        let line = Online { w: &mut w, b: &mut b, squares: implicit != 0.0, tail: &mut tail };
-                        online(set, lines, line, &mut |turn| {
-                            let (first, square) = (turn.first, turn.square);
-                            let (y, rates) = (&y[first..], &rates[first..]);
-                            super::steps(set, turn, &mut sum, |raw, r| {
-                                let slope = raw - y[r];
-                                (slope * slope, rates[r] * slope / (1.0 + implicit * rates[r] * square[r]))
-                            });
-                        });
-                        [w, b, tail, vec![sum]].concat()
-                    };
-                    let (found, expected) = (steps(set), steps(Set::NAIVE));
-                    near(&found, &expected, &format!("{set:?} {d} {b} {implicit}"));
+                let short: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+                for count in [at.len(), 8, 3] {
+                    let (at, scales) = (&at[..count], &scales[..=count]);
+                    let near_by = Lines::Together { values: &values[..count * (d + 3)], stride: d + 3, beyond: 0 };
+                    let apart = Lines::Apart { values: &values, stride: d, at, soon: &at[2..] };
+                    let short = Lines::Apart { values: &short, stride: d, at, soon: &at[2..] };
+                    let what = format!("{set:?} {d} {count}");
+                    stepped(set, near_by, d, (&[], &y), (1, 0.0, 0), &what);
+                    stepped(set, apart, d, (&[], &y), (0, 2.0, d), &what);
+                    stepped(set, near_by, d, (&[], &y), (1, 0.5, d + 1), &what);
+                    stepped(set, apart, d, (scales, &y), (1, 2.0, 0), &what);
+                    stepped(set, short, d, (&[], &y), (1, 0.5, d + 1), &what);
+                    stepped(set, short, d, (scales, &y), (0, 0.0, 0), &what);
                 }
             }
         }
     }
 
-    #[test]
-    fn single_rows_of_short_numbers_agree_with_their_naive_twin() {
-        let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
-        for set in Set::available() {
-            for d in (1..45).chain([64, 101]) {
-                let values: Vec<f32> = wave(12 * d, 0.7).into_iter().map(|x| x as f32).collect();
-                let lines = Lines::Apart { values: &values, stride: d, at: &at, soon: &at[2..] };
-                let ends = [set, Set::NAIVE].map(|set| {
-                    let (mut w, mut found) = (vec![0.5; d], Vec::new());
-                    online(set, lines, Online { w: &mut w, b: &mut [], squares: true, tail: &mut [] }, &mut |turn| {
-                        assert_eq!(turn.count, 1);
-                        found.extend([turn.raw[0], turn.square[0]]);
-                        turn.steps[0] = f64::from((0.1 * turn.raw[0] / (1.0 + turn.square[0])) as f32);
-                    });
-                    assert!(w.iter().all(|&w| w == f64::from(w as f32)));
-                    [w, found].concat()
-                });
-                for (found, expected) in ends[0].iter().zip(&ends[1]) {
-                    assert!((found - expected).abs() <= 1e-6 * (1.0 + expected.abs()), "{set:?} {d}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn scaled_products_agree_with_their_naive_twin() {
-        let (scale, after): ([f64; TURN], [f64; TURN]) =
-            (std::array::from_fn(|r| 0.9f64.powi(r as i32)), std::array::from_fn(|r| 0.9f64.powi(r as i32 + 1)));
-        for set in Set::available() {
-            let mut turn = Turn { shared: std::array::from_fn(|q| [q as f64 - 0.3; TURN]), ..Turn::default() };
-            let mut expected = turn.clone();
-            scaled(set, &mut turn, &scale, &after, 1.0);
-            naive::scaled(&mut expected, &scale, &after, 1.0);
-            near(turn.shared.as_flattened(), expected.shared.as_flattened(), &format!("{set:?}"));
-        }
+    /// Steps by rows with so many intercepts, implicit or not, and a tail of so many numbers, beside the twin.
+    fn stepped<T: Element>(
+        set: Set,
+        lines: Lines<T>,
+        d: usize,
+        (scales, y): (&[f64], &[f64]),
+        (intercepts, implicit, tail): (usize, f64, usize),
+        what: &str,
+    ) {
+        let rates = vec![0.1 / d as f64; y.len()];
+        let [found, expected] = [set, Set::NAIVE].map(|set| {
+            let (mut w, mut b, mut tail) = (wave(d, 1.3), wave(intercepts + 1, 0.4)[1..].to_vec(), vec![1.0; tail]);
+            let mut seen = Vec::new();
+            let line = Online { w: &mut w, b: &mut b, squares: implicit != 0.0, scales, tail: &mut tail };
+            online(set, lines, line, &mut |turn| {
+                let (first, square) = (turn.first, turn.square);
+                let (y, rates) = (&y[first..], &rates[first..]);
+                steps(set, turn, |raw, r| rates[r] * (raw - y[r]) / (1.0 + implicit * rates[r] * square[r]));
+                seen.extend_from_slice(&turn.raw[..turn.count]);
+            });
+            [w, b, tail, seen].concat()
+        });
+        assert_eq!(found.len(), expected.len());
+        near(&found, &expected, what);
     }
 
     #[test]
@@ -572,6 +582,17 @@ mod tests {
                         expected.extend([loss_, slope_]);
                         near(&found, &expected, &format!("{set:?} d={d} rows={rows}"));
                     }
+                    let half: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+                    let wide: Vec<f64> = half.iter().map(|&x| x.into()).collect();
+                    let f = &mut |i: usize, raw: &mut [f64]| {
+                        naive::pointwise(raw, &y[i..], &[], 1, |raw, y| (raw - y).powi(2), |raw, y| 2.0 * (raw - y))
+                    };
+                    let (at, soon, mut grads) = (&at[..rows], &at[rows.min(2)..], [w.clone(), w.clone()]);
+                    let lines = Lines::Apart { values: &half, stride: d + 2, at, soon };
+                    let of_half = gradient(set, lines, &w, 0.3, &mut grads[0], f);
+                    let lines = Lines::Apart { values: &wide, stride: d + 2, at, soon };
+                    let of_wide = gradient(set, lines, &w, 0.3, &mut grads[1], f);
+                    assert_eq!((of_half, &grads[0]), (of_wide, &grads[1]), "{set:?} d={d} rows={rows}");
                 }
             }
         }
@@ -651,6 +672,17 @@ mod tests {
                             let [out, sums, range] = &mut expected;
                             naive::centre(lines, d, &w[..d], &s, out, stride, sums, range);
                             (0..3).for_each(|at| near(&found[at], &expected[at], &what));
+                            let half: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+                            let wide: Vec<f64> = half.iter().map(|&x| x.into()).collect();
+                            let start = [vec![3.0; rows * stride], vec![0.5; d], vec![0.1; d]];
+                            let [mut found, mut expected] = [start.clone(), start];
+                            let [out, sums, range] = &mut found;
+                            let half = Lines::Together { values: &half[..rows * d], stride: d, beyond: 0 };
+                            centre(set, half, d, &w[..d], &s, out, stride, sums, range);
+                            let [out, sums, range] = &mut expected;
+                            let wide = Lines::Together { values: &wide[..rows * d], stride: d, beyond: 0 };
+                            centre(set, wide, d, &w[..d], &s, out, stride, sums, range);
+                            assert_eq!(found, expected, "{what}");
                         }
                     }
                 }
@@ -660,7 +692,7 @@ mod tests {
                     for s in [vec![], wave(rows, 0.4)] {
                         let (values, mut found) = (wave(rows * d, 0.9), vec![1.0; d * d]);
                         let mut expected = found.clone();
-                        products(set, &values, d, &s, &mut found, &values);
+                        products(set, &values, d, &s, &mut found, Place::of(&values));
                         naive::products(&values, d, &s, &mut expected);
                         for j in 0..d {
                             near(

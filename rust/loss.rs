@@ -5,11 +5,8 @@
 use std::fmt;
 
 use crate::exponential::{exp, ln_1p};
-use crate::kernels::{self, Set, Turn};
+use crate::kernels::{self, Set, TURN, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
-
-/// Slopes that single rows step by are cut to this size.
-const STEEPEST: f64 = 1e12;
 
 /// A formula in one raw prediction `raw` and its target `y`; or, in a `block` of its own, in all those of a row.
 pub trait Loss: Send + Sync {
@@ -28,47 +25,46 @@ pub trait Loss: Send + Sync {
         kernels::pointwise(set, raw, y, weight, outputs, value, slope)
     }
 
-    /// The sum of a block's losses; overwrites `raw`.
-    fn sum(&self, set: Set, raw: &mut [f64], y: &[f64]) -> f64 {
-        kernels::pointwise(set, raw, y, &[], 1, |raw, y| self.value(raw, y), |_, _| 0.0)
+    /// The sum of `s_i loss_i` over a block of rows with one output; overwrites `raw`.
+    fn sum(&self, set: Set, raw: &mut [f64], told: Told) -> f64 {
+        kernels::pointwise(set, raw, told.y, told.weight, 1, |raw, y| self.value(raw, y), |_, _| 0.0)
     }
 
-    /// The step of one row: its rate times its slope, cut to a size that can be borne.
-    #[inline]
-    fn step(&self, raw: f64, y: f64, rate: f64) -> f64 {
-        rate * self.gradient(raw, y).clamp(-STEEPEST, STEEPEST)
-    }
-
-    /// The same of rows in turn, each times its weight. `told` and `rates` are theirs.
-    fn weighted_steps(&self, set: Set, turn: &mut Turn, told: Told, rates: &[f64]) {
-        let (Told { y, weight }, count) = (told, turn.count);
-        let (y, rates) = (&y[..count], &rates[..count]);
-        match weight {
-            [] => kernels::steps(set, turn, &mut 0.0, |raw, r| (0.0, self.step(raw, y[r], rates[r]))),
-            _ => kernels::steps(set, turn, &mut 0.0, |raw, r| (0.0, self.step(raw, y[r], rates[r]) * weight[r])),
+    /// The steps of rows in turn, each its rate times its weight times its slope. `told` and `rates` are theirs.
+    /// Compiled once a loss and instruction set, with its formula inlined.
+    fn steps(&self, set: Set, turn: &mut Turn, told: Told, rates: Rates) {
+        let Rates { each, steepest, implicit } = rates;
+        let (y, rate) = (a_turn(told.y), a_turn(each));
+        let slope = |raw, r: usize| self.gradient(raw, y[r]).clamp(-steepest, steepest);
+        if told.weight.is_empty() && implicit == 0.0 {
+            return kernels::steps(set, turn, |raw, r| rate[r] * slope(raw, r));
         }
-    }
-
-    /// The steps of rows in turn, each its rate times its slope; adds up `s_i loss_i`. `told` and `rates` are theirs.
-    fn steps(&self, set: Set, turn: &mut Turn, told: Told, rates: Rates, sum: &mut f64) {
-        let (Told { y, weight }, count, square) = (told, turn.count, turn.square);
-        let (y, rate) = (&y[..count], &rates.each[..count]);
-        kernels::steps(set, turn, sum, |raw, r| {
-            let mut step = rate[r] * self.gradient(raw, y[r]);
-            if rates.implicit != 0.0 {
-                step /= 1.0 + rate[r] * rates.implicit * square[r];
-            }
-            let s = if weight.is_empty() { 1.0 } else { weight[r] };
-            (s * self.value(raw, y[r]), step)
+        let s = if told.weight.is_empty() { [1.0; TURN] } else { a_turn(told.weight) };
+        let square = if implicit == 0.0 { [0.0; TURN] } else { turn.square };
+        kernels::steps(set, turn, |raw, r| {
+            rate[r] * slope(raw, r) * s[r] / (1.0 + rate[r] * s[r] * implicit * square[r])
         });
     }
+}
+
+/// The first numbers, as many as there are.
+#[inline(always)]
+fn a_turn(numbers: &[f64]) -> [f64; TURN] {
+    let mut turn = [0.0; TURN];
+    match numbers.first_chunk() {
+        Some(numbers) => turn = *numbers,
+        None => turn[..numbers.len()].copy_from_slice(numbers),
+    }
+    turn
 }
 
 /// How far rows step that take turns.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates<'a> {
-    /// What each row's slope is multiplied with.
+    /// What each row's slope is multiplied with, besides its weight.
     pub each: &'a [f64],
+    /// The size that slopes are cut to.
+    pub steepest: f64,
     /// Where it is not 0, steps are divided by 1 + rate times this times (|x|^2 + 1), without intercept no + 1.
     pub implicit: f64,
 }

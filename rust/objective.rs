@@ -3,7 +3,7 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Online, Set};
+use crate::kernels::{self, Online, Set, Turn};
 use crate::loss::{Loss, Rates, Reduction};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
@@ -30,14 +30,12 @@ const AHEAD: usize = 8;
 
 /// How rows are stepped by in turn, and what is kept of it.
 pub struct InTurn<'a> {
-    /// The schedule's, one a row; they become what a row's slope is multiplied with.
-    pub rates: &'a mut [f64],
+    /// What each row's slope is multiplied with, besides its weight.
+    pub rates: &'a [f64],
     /// As in `loss::Rates`.
     pub implicit: f64,
     /// The sum of iterates, or empty.
     pub tail: &'a mut [f64],
-    /// Of `s_i loss_i`.
-    pub sum: &'a mut f64,
 }
 
 /// Room for one block of rows.
@@ -112,21 +110,26 @@ impl Objective<'_> {
         Ok(sum)
     }
 
-    /// Steps by each of some rows in turn, for one output and no penalty.
-    pub fn online(&self, rows: &Pick, theta: &mut [f64], turn: InTurn, scratch: &mut Scratch) {
-        let InTurn { rates, implicit, tail, sum } = turn;
-        let Scratch { rows: room, y, weight, .. } = scratch;
-        let coefs = self.coefs();
-        let (told, factor) = (self.problem.targets(rows, y, weight), self.factor(1));
-        for (i, rate) in rates.iter_mut().enumerate() {
-            *rate *= factor * told.weight.get(i).copied().unwrap_or(1.0);
+    /// Steps by each of some rows in turn, for one output and no penalty; returns the sum of `s_i loss_i` as the rows
+    /// found it.
+    pub fn online(&self, rows: &Pick, theta: &mut [f64], turn: InTurn, scratch: &mut Scratch) -> f64 {
+        let InTurn { rates, implicit, tail } = turn;
+        let Scratch { rows: room, raw, y, weight, .. } = scratch;
+        let told = self.problem.targets(rows, y, weight);
+        let (w, b) = theta.split_at_mut(self.coefs());
+        let line = Online { w, b, squares: implicit != 0.0, scales: &[], tail };
+        raw.resize(rows.len(), 0.0);
+        let steps = &mut |turn: &mut Turn| {
+            let (first, count) = (turn.first, turn.count);
+            let rates = Rates { each: &rates[first..], steepest: f64::INFINITY, implicit };
+            self.loss.steps(self.set, turn, told.from(first), rates);
+            raw[first..first + count].copy_from_slice(&turn.raw[..count]);
+        };
+        match self.problem.rows.short(rows) {
+            Some(lines) => kernels::online(self.set, lines, line, steps),
+            None => kernels::online(self.set, self.problem.rows.block(rows, room), line, steps),
         }
-        let (w, b) = theta.split_at_mut(coefs);
-        let lines = self.problem.rows.block(rows, room);
-        kernels::online(self.set, lines, Online { w, b, squares: implicit != 0.0, tail }, &mut |turn| {
-            let rates = Rates { each: &rates[turn.first..], implicit };
-            self.loss.steps(self.set, turn, told.from(turn.first), rates, sum);
-        });
+        self.loss.sum(self.set, raw, told)
     }
 
     /// theta -= rate grad for few rows and several outputs, without a penalty and without a gradient that anybody sees.
@@ -234,10 +237,12 @@ impl Objective<'_> {
         for block in batch.blocks(self.problem.block) {
             let Scratch { rows: room, y, weight, .. } = scratch;
             let b = b.first().copied().unwrap_or(0.0);
-            let (lines, told) = (rows.block(&block, room), self.problem.targets(&block, y, weight));
-            let (loss, slope) = kernels::gradient(self.set, lines, w, b, grad_w, &mut |i, raw| {
-                self.loss.block(self.set, raw, told.from(i), 1)
-            });
+            let told = self.problem.targets(&block, y, weight);
+            let slopes = &mut |i: usize, raw: &mut [f64]| self.loss.block(self.set, raw, told.from(i), 1);
+            let (loss, slope) = match rows.short(&block) {
+                Some(lines) => kernels::gradient(self.set, lines, w, b, grad_w, slopes),
+                None => kernels::gradient(self.set, rows.block(&block, room), w, b, grad_w, slopes),
+            };
             grad_b.iter_mut().for_each(|grad| *grad += slope);
             sum += loss;
             watch.tick(2 * block.len() * w.len())?;

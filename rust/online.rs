@@ -5,11 +5,11 @@
 //! Cumulative Penalty" (2009); averages are kept as in Bottou, "Stochastic Gradient Descent Tricks" (2012). A row costs
 //! as many operations as it has features. Sums go in order, so that coefficients equal scikit-learn's to rounding.
 
-use crate::error::Error;
-use crate::kernels::{self, Lines, Online, Set, TURN, Turn, set};
-use crate::loss::{Loss, Told as Targets};
+use crate::error::{Error, zeros};
+use crate::kernels::{self, Element, Lines, Online, Set, TURN, Turn, set};
+use crate::loss::{Loss, Rates, Told as Targets};
 use crate::observe::{Observe, State, Watch};
-use crate::row::{Norms, Number, Row, Table};
+use crate::row::{Norms, Row, Table};
 use crate::shuffle::Orders;
 use crate::verdict::{Astray, Told, Validation, astray};
 
@@ -70,11 +70,11 @@ pub struct Config<'a> {
 
 /// Coefficients and intercept, the averages of both, and the number of the next row, from 1.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Iterate<T> {
-    pub w: Vec<T>,
+pub struct Iterate {
+    pub w: Vec<f64>,
     pub b: f64,
     /// Empty if there is no average.
-    pub mean_w: Vec<T>,
+    pub mean_w: Vec<f64>,
     pub mean_b: f64,
     pub t: f64,
 }
@@ -92,8 +92,8 @@ pub struct Epochs {
 }
 
 /// What a run came to.
-pub struct Outcome<T> {
-    pub end: Iterate<T>,
+pub struct Outcome {
+    pub end: Iterate,
     pub epochs: Epochs,
     /// With validation rows, the epoch that is returned, from 1: the best.
     pub best: Option<u64>,
@@ -104,6 +104,10 @@ pub struct Outcome<T> {
     pub astray: Option<Astray>,
 }
 
+/// Slopes are cut to this size.
+const STEEPEST: f64 = 1e12;
+/// A common scale of coefficients below this is multiplied out.
+const SMALL: f64 = 1e-9;
 /// Numbers ahead that are asked for, and rows ahead at most and at least.
 const AHEAD_NUMBERS: usize = 1024;
 const AHEAD: usize = 48;
@@ -122,18 +126,18 @@ pub fn run<B: Table>(
     told: &Told,
     validation: Option<&Validation<B>>,
     config: &Config,
-    start: Iterate<B::Number>,
+    start: Iterate,
     observe: &mut dyn Observe,
-) -> Result<Outcome<B::Number>, Error> {
+) -> Result<Outcome, Error> {
     check(table, told, validation, config, &start)?;
     let mut watch = Watch::new(observe);
     let train = table.n() - told.held.iter().filter(|&&held| held).count();
-    let began = (start.w.iter().any(|&w| w.into() != 0.0) || start.b != 0.0).then(|| (start.w.clone(), start.b));
+    let began = (start.w.iter().any(|&w| w != 0.0) || start.b != 0.0).then(|| (start.w.clone(), start.b));
     let mut orders = Orders::new(table.n(), config.seed)?;
     let mut run = Run::new(config, start)?;
     let mut epochs = Epochs::default();
     let mut stop = Stop { best: f64::INFINITY, idle: 0 };
-    let mut best: Option<(u64, Iterate<B::Number>)> = None;
+    let mut best: Option<(u64, Iterate)> = None;
     let mut highest = f64::NEG_INFINITY;
     let mut finite = true;
     for epoch in 1..=config.max_iter {
@@ -142,7 +146,7 @@ pub fn run<B: Table>(
         epochs.loss.push(loss);
         epochs.rate.push(run.eta);
         epochs.seconds.push(watch.seconds());
-        finite = run.intercept.is_finite() && run.w.iter().all(|&w| w.into().is_finite());
+        finite = run.intercept.is_finite() && run.w.iter().all(|w| w.is_finite());
         if config.loud {
             let w = run.coefs();
             let state = State {
@@ -187,7 +191,7 @@ pub fn run<B: Table>(
         Some((epoch, iterate)) if finite => (Some(epoch), iterate),
         _ => (None, run.iterate()),
     };
-    finite &= end.w.iter().chain(&end.mean_w).all(|&w| w.into().is_finite()) && end.mean_b.is_finite();
+    finite &= end.w.iter().chain(&end.mean_w).all(|w| w.is_finite()) && end.mean_b.is_finite();
     let averaged = config.average > 0.0 && config.average < end.t;
     let answer = if averaged { (&end.mean_w[..], end.mean_b) } else { (&end.w[..], end.b) };
     let began = began.as_ref().map(|(w, b)| (&w[..], *b));
@@ -203,7 +207,7 @@ fn check<B: Table>(
     told: &Told,
     validation: Option<&Validation<B>>,
     config: &Config,
-    start: &Iterate<B::Number>,
+    start: &Iterate,
 ) -> Result<(), Error> {
     let (n, d) = (table.n(), table.d());
     let fits = |name: &str, length: usize, needed: usize| match length == needed {
@@ -251,7 +255,7 @@ impl<'a> Queue<'a> {
     }
 
     /// Lets rows come up to so many; how many there are.
-    fn fill<T: Number>(&mut self, most: usize) -> usize {
+    fn fill(&mut self, most: usize) -> usize {
         let Told { y, weight, held } = *self.from;
         let weighted = !weight.is_empty() || self.class_weight != (1.0, 1.0);
         while self.rows.len() < most && !self.left.is_empty() {
@@ -263,7 +267,7 @@ impl<'a> Queue<'a> {
             if weighted {
                 self.weight.extend(rows.iter().map(|&i| i as usize).map(|i| {
                     let of_class = if y[i] > 0.0 { self.class_weight.0 } else { self.class_weight.1 };
-                    T::narrow(of_class).times(T::narrow(weight.get(i).copied().unwrap_or(1.0)))
+                    of_class * weight.get(i).copied().unwrap_or(1.0)
                 }));
             }
             self.left = left;
@@ -301,18 +305,18 @@ impl Stop {
 }
 
 /// A run under way: coefficients are `scale * w`, averages `(mean_w + share * w) / of`.
-struct Run<'a, T> {
+struct Run<'a> {
     config: &'a Config<'a>,
-    w: Vec<T>,
+    w: Vec<f64>,
     scale: f64,
     intercept: f64,
-    mean_w: Vec<T>,
+    mean_w: Vec<f64>,
     mean_intercept: f64,
     share: f64,
     of: f64,
     /// l1 that each coordinate has had to pay so far, and what each has paid.
     due: f64,
-    paid: Vec<T>,
+    paid: Vec<f64>,
     /// Of all coefficients now, and as the objective has them: after the latest step, before l1 was paid.
     norms: Norms,
     told: Norms,
@@ -323,19 +327,18 @@ struct Run<'a, T> {
     set: Set,
     /// Whether rows may take turns: whether steps wait for one product each, and nothing else is done with a row.
     by_turns: bool,
-    /// Of the next rows: their rates, and the scale before each of them and after the last.
+    /// Of the next rows: their rates, what l2 leaves at these, and the scale before each of them and after the last.
     rates: Vec<f64>,
+    left: Vec<f64>,
     scales: Vec<f64>,
     /// Of the latest rows: what they were predicted to be, their steps against the gradient, and |x|^2.
     raw: Vec<f64>,
     steps: Vec<f64>,
     squares: Vec<f64>,
-    /// Room for the coefficients.
-    wide: Vec<f64>,
 }
 
-impl<'a, T: Number> Run<'a, T> {
-    fn new(config: &'a Config<'a>, start: Iterate<T>) -> Result<Self, Error> {
+impl<'a> Run<'a> {
+    fn new(config: &'a Config<'a>, start: Iterate) -> Result<Self, Error> {
         let d = start.w.len();
         let offset = match config.rate {
             Rate::Optimal => {
@@ -355,7 +358,7 @@ impl<'a, T: Number> Run<'a, T> {
             share: 0.0,
             of: 1.0,
             due: 0.0,
-            paid: if config.penalty.l1 { stored_zeros(d)? } else { Vec::new() },
+            paid: if config.penalty.l1 { zeros(d, "the penalty")? } else { Vec::new() },
             norms,
             told: norms,
             eta: config.eta0,
@@ -364,30 +367,24 @@ impl<'a, T: Number> Run<'a, T> {
             set: set()?,
             by_turns: !config.penalty.l1 && config.average == 0.0 && !matches!(config.rate, Rate::Pa1 | Rate::Pa2),
             rates: Vec::new(),
+            left: Vec::new(),
             scales: Vec::new(),
             raw: Vec::new(),
             steps: Vec::new(),
             squares: Vec::new(),
-            wide: Vec::new(),
             w: start.w,
         })
     }
 
     /// One pass over the training rows; the sum of their objectives.
-    fn epoch<B: Table<Number = T>>(
-        &mut self,
-        table: &B,
-        told: &Told,
-        order: &[u32],
-        watch: &mut Watch,
-    ) -> Result<f64, Error> {
+    fn epoch<B: Table>(&mut self, table: &B, told: &Told, order: &[u32], watch: &mut Watch) -> Result<f64, Error> {
         let Norms { square, absolute } = Norms::of(&self.w); // what is kept up row by row gathers rounding
         self.norms = Norms { square: square * self.scale * self.scale, absolute: absolute * self.scale };
         let (mut sum, d) = (0.0, table.d());
         let ahead = (AHEAD_NUMBERS / d.max(1)).clamp(LEAST_AHEAD, AHEAD);
         let most = (STRETCH_NUMBERS / d.max(1)).clamp(LEAST_STRETCH, STRETCH);
         let mut queue = Queue::new(order, told, self.config.class_weight);
-        while queue.fill::<T>(most + ahead) > 0 {
+        while queue.fill(most + ahead) > 0 {
             let soon = &queue.rows[ahead.min(queue.rows.len())..];
             let mut count = self.look_ahead(most.min(queue.rows.len()));
             let lines = if self.by_turns { table.lines(&queue.rows[..count], soon) } else { None };
@@ -410,7 +407,8 @@ impl<'a, T: Number> Run<'a, T> {
                     }
                 }
             }
-            sum += self.config.loss.sum(self.set, &mut self.raw, &queue.y[..count]);
+            let unweighted = Targets { y: &queue.y[..count], weight: &[] };
+            sum += self.config.loss.sum(self.set, &mut self.raw, unweighted);
             queue.take(count);
         }
         Ok(sum)
@@ -430,7 +428,7 @@ impl<'a, T: Number> Run<'a, T> {
     #[inline]
     fn left(&self, rate: f64) -> f64 {
         let factor = 1.0 - (1.0 - self.config.penalty.l1_ratio) * rate * self.config.penalty.alpha;
-        T::narrow(if factor > 0.0 { factor } else { 0.0 }).into()
+        if factor > 0.0 { factor } else { 0.0 }
     }
 
     /// Rates and scales of the next rows, up to one before which the scale has to be multiplied out; how many these
@@ -447,90 +445,74 @@ impl<'a, T: Number> Run<'a, T> {
         }
         scales.clear();
         scales.push(self.scale);
-        let mut count = most;
+        let (mut count, mut left) = (most, std::mem::take(&mut self.left));
         if self.config.penalty.l2 {
-            scales.extend_from_slice(&rates);
-            kernels::replace(self.set, &mut scales[1..], |rate| self.left(rate));
+            left.clone_from(&rates);
+            kernels::replace(self.set, &mut left, |rate| self.left(rate));
+            scales.extend_from_slice(&left);
             for k in 0..most {
                 scales[k + 1] *= scales[k];
             }
-            if scales[most] < T::SMALL {
-                count = scales[1..].iter().position(|&scale| scale < T::SMALL).unwrap_or(most);
+            if scales[most] < SMALL {
+                count = scales[1..].iter().position(|&scale| scale < SMALL).unwrap_or(most);
             }
         }
         scales.resize(most + TURN, scales[scales.len() - 1]);
-        (self.rates, self.scales) = (rates, scales);
+        (self.rates, self.scales, self.left) = (rates, scales, left);
         count
     }
 
     /// Steps by rows that take turns; the sum of the penalties before each.
-    fn turns(&mut self, lines: Lines<T>, told: Targets) -> f64 {
+    fn turns<T: Element>(&mut self, lines: Lines<T>, told: Targets) -> f64 {
         let Config { loss, penalty, fit_intercept, .. } = *self.config;
-        let (set, count, square) = (self.set, told.y.len(), Norms::of(&self.w).square);
-        let one = if fit_intercept { 1.0 } else { 0.0 };
-        let mut now =
-            Turns { raw: &mut self.raw, steps: &mut self.steps, squares: &mut self.squares, one, b: self.intercept };
-        for room in [&mut *now.raw, now.steps, now.squares] {
-            room.resize(count + TURN, 0.0);
+        let (set, count, before) = (self.set, told.y.len(), self.intercept);
+        let square = self.scale * self.scale * Norms::of(&self.w).square;
+        let (raw, steps, squares, rates) = (&mut self.raw, &mut self.steps, &mut self.squares, &self.rates);
+        for room in [&mut *raw, steps, squares] {
+            room.resize(count, 0.0);
         }
-        let (rates, scales) = (&self.rates, &self.scales);
-        self.wide.clear();
-        self.wide.extend(self.w.iter().map(|&w| -> f64 { w.into() }));
-        let line = Online { w: &mut self.wide, b: &mut [], squares: penalty.l2, tail: &mut [] };
+        let scales = if penalty.l2 || self.scale != 1.0 { &self.scales[..] } else { &[] };
+        let b = std::slice::from_mut(&mut self.intercept);
+        let b = if fit_intercept { b } else { &mut [] };
+        let line = Online { w: &mut self.w, b, squares: penalty.l2, scales, tail: &mut [] };
         kernels::online(set, lines, line, &mut |turn: &mut Turn| {
-            let first = turn.first;
-            let (scale, after) = (&scales[first..], &scales[first + 1..]);
-            match (turn.count, scale.first_chunk(), after.first_chunk()) {
-                (TURN, Some(scale), Some(after)) => {
-                    now.begin::<T, TURN>(turn, scale);
-                    kernels::scaled(set, turn, scale, after, one);
-                    loss.weighted_steps(set, turn, told.from(first), &rates[first..]);
-                    now.end::<T, TURN>(turn, after);
-                }
-                _ => {
-                    now.begin::<T, 1>(turn, &[scale[0]]);
-                    loss.weighted_steps(set, turn, told.from(first), &rates[first..]);
-                    now.end::<T, 1>(turn, &[after[0]]);
-                }
+            let (first, count) = (turn.first, turn.count);
+            let rates = Rates { each: &rates[first..], steepest: STEEPEST, implicit: 0.0 };
+            loss.steps(set, turn, told.from(first), rates);
+            raw[first..first + count].copy_from_slice(&turn.raw[..count]);
+            if penalty.l2 {
+                steps[first..first + count].copy_from_slice(&turn.steps[..count]);
+                squares[first..first + count].copy_from_slice(&turn.square[..count]);
             }
         });
-        let b = now.b;
-        for (w, &wide) in self.w.iter_mut().zip(&self.wide) {
-            *w = T::narrow(wide);
-        }
-        self.raw.truncate(count);
-        let sum = if penalty.l2 { self.penalties(square) } else { 0.0 };
-        self.intercept = b;
+        let sum = if penalty.l2 { self.penalties(square, before) } else { 0.0 };
         self.scale = self.scales[count];
         self.eta = self.rates[count - 1];
         self.t += count as f64;
         sum
     }
 
-    /// The sum of the penalties before each of the rows that just took their turns. Without their scale, coefficients
-    /// had
-    /// |w|^2 = `square` before the first of them, and |w - c x|^2 = |w|^2 - 2 c x . w + c^2 |x|^2 is what is next.
-    fn penalties(&mut self, mut square: f64) -> f64 {
-        let (mut sum, mut b) = (0.0, self.intercept);
-        let one = if self.config.fit_intercept { 1.0 } else { 0.0 };
-        let rows = self.raw.iter().zip(&self.steps).zip(&self.squares).zip(self.scales.windows(2));
-        for (((&raw, &step), &x), scales) in rows {
-            sum += scales[0] * scales[0] * square;
-            let (c, product) = (step / scales[1], (raw - b) / scales[0]);
-            square += c * (c * x - 2.0 * product);
+    /// The sum of the penalties before each of the rows that just took their turns, when the intercept was `b` and the
+    /// sum of squares |w|^2 before the first of them. |l w - c x|^2 = l^2 |w|^2 - 2 l c x . w + c^2 |x|^2 is what is
+    /// next, where l is what l2 leaves of w.
+    fn penalties(&mut self, mut square: f64, mut b: f64) -> f64 {
+        let (mut sum, one) = (0.0, if self.config.fit_intercept { 1.0 } else { 0.0 });
+        let rows = self.raw.iter().zip(&self.steps).zip(&self.squares).zip(&self.left);
+        for (((raw, step), x), left) in rows {
+            sum += square;
+            square = left * (left * square - 2.0 * step * (raw - b)) + step * step * (x - one);
             b -= one * step;
         }
-        let scale = self.scales[self.raw.len()];
-        self.norms.square = most(0.0, scale * scale * square);
+        self.norms.square = most(0.0, square);
         self.told = self.norms;
         self.config.penalty.alpha * (1.0 - self.config.penalty.l1_ratio) * 0.5 * sum
     }
 
     /// A step by one row; its penalty before, and with passive-aggressive rates its loss, too.
     #[inline]
-    fn row<R: Row<T>>(&mut self, x: R, y: f64, weight: f64) -> f64 {
+    fn row<T: Element, R: Row<T>>(&mut self, x: R, y: f64, weight: f64) -> f64 {
         let Config { loss, rate, penalty, eta0, .. } = *self.config;
-        let raw = T::narrow(x.dot(&self.w) * self.scale).into() + self.intercept;
+        let raw = x.dot(&self.w) * self.scale + self.intercept;
         self.raw.push(raw);
         self.eta = self.rate(self.t);
         let mut objective = 0.0;
@@ -552,7 +534,7 @@ impl<'a, T: Number> Run<'a, T> {
                 false => size,
             }
         } else {
-            -loss.step(raw, y, self.eta)
+            -self.eta * loss.gradient(raw, y).clamp(-STEEPEST, STEEPEST)
         };
         update *= weight;
         if penalty.l2 {
@@ -584,7 +566,7 @@ impl<'a, T: Number> Run<'a, T> {
             norms.square *= c * c;
             norms.absolute *= c;
         }
-        if self.scale < T::SMALL {
+        if self.scale < SMALL {
             self.multiply_out();
         }
     }
@@ -597,48 +579,45 @@ impl<'a, T: Number> Run<'a, T> {
 
     /// w += update x
     #[inline]
-    fn step<R: Row<T>>(&mut self, x: R, update: f64) {
+    fn step<T: Element, R: Row<T>>(&mut self, x: R, update: f64) {
         let scale = self.scale;
-        let c = T::narrow(T::narrow(update).into() / T::narrow(scale).into()).into();
-        let stored = |norms: Norms| Norms {
-            square: norms.square * (T::narrow(scale).times(T::narrow(scale))),
-            absolute: norms.absolute * T::narrow(scale).into(),
-        };
+        let c = update / scale;
+        let scaled = |norms: Norms| Norms { square: norms.square * (scale * scale), absolute: norms.absolute * scale };
         if !(self.config.penalty.l1 || self.config.penalty.l2) {
             x.add(&mut self.w, c); // without norms, of which nobody asks
             return;
         }
         if R::FULL || self.config.as_scikit_learn {
-            self.told = stored(x.add(&mut self.w, c));
+            self.told = scaled(x.add(&mut self.w, c));
             return;
         }
         let change = x.shift(&mut self.w, c);
-        self.norms = add(self.norms, stored(change));
+        self.norms = add(self.norms, scaled(change));
         self.told = self.norms;
     }
 
     #[inline]
-    fn take_into_average<R: Row<T>>(&mut self, x: R, update: f64) {
-        let number: f64 = T::narrow(self.t - self.config.average + 1.0).into();
+    fn take_into_average<T: Element, R: Row<T>>(&mut self, x: R, update: f64) {
+        let number = self.t - self.config.average + 1.0;
         let share = 1.0 / number;
-        let (before, c) = (self.share, -T::narrow(update).into() / self.scale);
+        let (before, c) = (self.share, -update / self.scale);
         let mean = &mut self.mean_w;
-        x.each(|j, x| mean[j] = T::narrow(mean[j].into() + before * x.into() * c));
+        x.each(|j, x| mean[j] += before * x.into() * c);
         if number > 1.0 {
             self.of /= 1.0 - share;
         }
         self.share += share * self.of * self.scale;
-        self.mean_intercept += (self.intercept - self.mean_intercept) / (self.t - self.config.average + 1.0);
+        self.mean_intercept += (self.intercept - self.mean_intercept) / number;
     }
 
     /// Each feature of the row pays the l1 that it owes, at most down to 0.
     #[inline]
-    fn pay<R: Row<T>>(&mut self, x: R) {
+    fn pay<T: Element, R: Row<T>>(&mut self, x: R) {
         let (scale, due) = (self.scale, self.due);
         let (w, paid) = (&mut self.w, &mut self.paid);
         let mut change = Norms::default();
         x.each(|j, _| {
-            let (stored, already): (f64, f64) = (w[j].into(), paid[j].into());
+            let (stored, already) = (w[j], paid[j]);
             let left = if scale * stored > 0.0 {
                 most(0.0, stored - (due + already) / scale)
             } else if scale * stored < 0.0 {
@@ -646,11 +625,10 @@ impl<'a, T: Number> Run<'a, T> {
             } else {
                 return;
             };
-            let before = w[j];
-            w[j] = T::narrow(left);
-            paid[j] = T::narrow(already + scale * (w[j].into() - stored));
-            change.square += w[j].times(w[j]) - before.times(before);
-            change.absolute += w[j].into().abs() - stored.abs();
+            w[j] = left;
+            paid[j] = already + scale * (left - stored);
+            change.square += left * left - stored * stored;
+            change.absolute += left.abs() - stored.abs();
         });
         if !R::FULL {
             change = Norms { square: change.square * scale * scale, absolute: change.absolute * scale };
@@ -660,11 +638,11 @@ impl<'a, T: Number> Run<'a, T> {
 
     /// The coefficients, scale multiplied in.
     fn coefs(&self) -> Vec<f64> {
-        self.w.iter().map(|&w| w.into() * self.scale).collect()
+        self.w.iter().map(|w| w * self.scale).collect()
     }
 
     /// Where the run is.
-    fn iterate(&self) -> Iterate<T> {
+    fn iterate(&self) -> Iterate {
         let mut end = Iterate {
             w: self.w.clone(),
             b: self.intercept,
@@ -678,48 +656,11 @@ impl<'a, T: Number> Run<'a, T> {
 }
 
 /// Coefficients without their scale, and averages without their shares.
-fn multiply_out<T: Number>(w: &mut [T], scale: f64, mean_w: &mut [T], share: f64, of: f64) {
-    let (share, part): (f64, T) = (T::narrow(share).into(), T::narrow(1.0 / of));
-    for (mean, &w) in mean_w.iter_mut().zip(&*w) {
-        *mean = T::narrow(part.times(T::narrow((*mean).into() + share * w.into())));
+fn multiply_out(w: &mut [f64], scale: f64, mean_w: &mut [f64], share: f64, of: f64) {
+    for (mean, w) in mean_w.iter_mut().zip(&*w) {
+        *mean = (1.0 / of) * (*mean + share * w);
     }
-    let scale = T::narrow(scale);
-    for w in w {
-        *w = T::narrow(scale.times(*w));
-    }
-}
-
-/// What is kept of rows that take turns, in room for some more.
-struct Turns<'a> {
-    raw: &'a mut Vec<f64>,
-    steps: &'a mut Vec<f64>,
-    squares: &'a mut Vec<f64>,
-    /// 1 with an intercept, else 0.
-    one: f64,
-    b: f64,
-}
-
-impl Turns<'_> {
-    /// M rows are told what their coefficients, which are scaled, predict.
-    #[inline(always)]
-    fn begin<T: Number, const M: usize>(&self, turn: &mut Turn, scale: &[f64; M]) {
-        for (raw, scale) in turn.raw.iter_mut().zip(scale) {
-            *raw = T::narrow(*raw * scale).into() + self.b;
-        }
-    }
-
-    /// Keeps what came of them, and makes their steps those of coefficients that will be scaled.
-    #[inline(always)]
-    fn end<T: Number, const M: usize>(&mut self, turn: &mut Turn, after: &[f64; M]) {
-        let rows = turn.first..turn.first + M;
-        self.raw[rows.clone()].copy_from_slice(&turn.raw[..M]);
-        self.steps[rows.clone()].copy_from_slice(&turn.steps[..M]);
-        self.squares[rows].copy_from_slice(&turn.square[..M]);
-        for (step, &after) in turn.steps.iter_mut().zip(after) {
-            self.b -= self.one * *step;
-            *step = T::narrow(T::narrow(*step).into() / T::narrow(after).into()).into();
-        }
-    }
+    w.iter_mut().for_each(|w| *w *= scale);
 }
 
 fn add(a: Norms, b: Norms) -> Norms {
@@ -746,15 +687,6 @@ fn least(a: f64, b: f64) -> f64 {
 
 fn most(a: f64, b: f64) -> f64 {
     if b > a { b } else { a }
-}
-
-fn stored_zeros<T: Number>(count: usize) -> Result<Vec<T>, Error> {
-    let mut values = Vec::new();
-    values
-        .try_reserve_exact(count)
-        .map_err(|_| Error::Memory { what: "the penalty", bytes: count * size_of::<T>() })?;
-    values.resize(count, T::default());
-    Ok(values)
 }
 
 #[cfg(test)]
@@ -784,7 +716,7 @@ mod tests {
         }
     }
 
-    fn start(d: usize) -> Iterate<f64> {
+    fn start(d: usize) -> Iterate {
         Iterate { w: vec![0.0; d], b: 0.0, mean_w: vec![0.0; d], mean_b: 0.0, t: 1.0 }
     }
 

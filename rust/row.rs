@@ -1,35 +1,7 @@
-//! Row: one row at a time, dense or sparse, and what a step does with it.
-//! Numbers are stored as the rows are; a product of two stored numbers is rounded as they are, and sums are f64.
+//! Row: one row at a time, dense or sparse, and what a step does with it. Coefficients are f64 however rows are stored.
 
 use crate::error::Error;
 use crate::kernels::{Element, Lines, Set, prefetch, set};
-
-/// A number as rows and coefficients store it.
-pub trait Number: Element + Default {
-    /// A common scale of coefficients below this is multiplied out.
-    const SMALL: f64;
-
-    /// A product, rounded as stored numbers are.
-    fn times(self, other: Self) -> f64;
-}
-
-impl Number for f32 {
-    const SMALL: f64 = 1e-6;
-
-    #[inline]
-    fn times(self, other: Self) -> f64 {
-        f64::from(self * other)
-    }
-}
-
-impl Number for f64 {
-    const SMALL: f64 = 1e-9;
-
-    #[inline]
-    fn times(self, other: Self) -> f64 {
-        self * other
-    }
-}
 
 /// Sums over coefficients, of squares and of magnitudes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -40,16 +12,16 @@ pub struct Norms {
 
 impl Norms {
     /// Those of some coefficients.
-    pub fn of<T: Number>(w: &[T]) -> Self {
+    pub fn of(w: &[f64]) -> Self {
         let mut norms = Norms::default();
         w.iter().for_each(|&w| norms.count(w));
         norms
     }
 
     #[inline]
-    fn count<T: Number>(&mut self, w: T) {
-        self.square += w.times(w);
-        self.absolute += w.into().abs();
+    fn count(&mut self, w: f64) {
+        self.square += w * w;
+        self.absolute += w.abs();
     }
 }
 
@@ -57,7 +29,7 @@ impl Norms {
 const CHAINS: usize = 4;
 
 /// The features that a row has, each with its value.
-pub trait Row<T: Number>: Copy {
+pub trait Row<T: Element>: Copy {
     /// Whether every feature is there, once and in order.
     const FULL: bool;
 
@@ -74,9 +46,9 @@ pub trait Row<T: Number>: Copy {
 
     /// sum_j x_j w_j
     #[inline]
-    fn dot(self, w: &[T]) -> f64 {
+    fn dot(self, w: &[f64]) -> f64 {
         let mut sum = 0.0;
-        self.each(|j, x| sum += w[j].times(x));
+        self.each(|j, x| sum += w[j] * x.into());
         sum
     }
 
@@ -90,24 +62,24 @@ pub trait Row<T: Number>: Copy {
 
     /// w += c x; returns the norms of what was touched.
     #[inline]
-    fn add(self, w: &mut [T], c: f64) -> Norms {
+    fn add(self, w: &mut [f64], c: f64) -> Norms {
         let mut norms = Norms::default();
         self.each(|j, x| {
-            w[j] = T::narrow(w[j].into() + x.into() * c);
+            w[j] += x.into() * c;
             norms.count(w[j]);
         });
         norms
     }
 
     /// w += c x; returns by how much the norms of all of w grow.
-    fn shift(self, w: &mut [T], c: f64) -> Norms;
+    fn shift(self, w: &mut [f64], c: f64) -> Norms;
 }
 
 /// A row that has every feature.
 #[derive(Debug, Clone, Copy)]
 pub struct Full<'a, T>(pub &'a [T]);
 
-impl<T: Number> Row<T> for Full<'_, T> {
+impl<T: Element> Row<T> for Full<'_, T> {
     const FULL: bool = true;
 
     #[inline]
@@ -121,24 +93,24 @@ impl<T: Number> Row<T> for Full<'_, T> {
     }
 
     #[inline]
-    fn dot(self, w: &[T]) -> f64 {
+    fn dot(self, w: &[f64]) -> f64 {
         let mut sum = 0.0;
-        self.0.iter().zip(w).for_each(|(&x, &w)| sum += w.times(x));
+        self.0.iter().zip(w).for_each(|(&x, &w)| sum += w * x.into());
         sum
     }
 
     #[inline]
-    fn add(self, w: &mut [T], c: f64) -> Norms {
+    fn add(self, w: &mut [f64], c: f64) -> Norms {
         let mut norms = Norms::default();
         for (&x, w) in self.0.iter().zip(w) {
-            *w = T::narrow((*w).into() + x.into() * c);
+            *w += x.into() * c;
             norms.count(*w);
         }
         norms
     }
 
     #[inline]
-    fn shift(self, w: &mut [T], c: f64) -> Norms {
+    fn shift(self, w: &mut [f64], c: f64) -> Norms {
         let before = Norms::of(w);
         let after = self.add(w, c);
         Norms { square: after.square - before.square, absolute: after.absolute - before.absolute }
@@ -154,7 +126,7 @@ pub struct Few<'a, T, I> {
     in_order: bool,
 }
 
-impl<T: Number, I: Index> Row<T> for Few<'_, T, I> {
+impl<T: Element, I: Index> Row<T> for Few<'_, T, I> {
     const FULL: bool = false;
 
     #[inline]
@@ -168,34 +140,34 @@ impl<T: Number, I: Index> Row<T> for Few<'_, T, I> {
     }
 
     #[inline]
-    fn dot(self, w: &[T]) -> f64 {
+    fn dot(self, w: &[f64]) -> f64 {
         let ((at, at_rest), (x, x_rest)) = (self.at.as_chunks::<CHAINS>(), self.values.as_chunks::<CHAINS>());
         let (mut sum, mut sums) = (0.0, [0.0; CHAINS]);
         if self.in_order {
-            self.each(|j, x| sum += w[j].times(x));
+            self.each(|j, x| sum += w[j] * x.into());
             return sum;
         }
         for (at, x) in at.iter().zip(x) {
             for k in 0..CHAINS {
-                sums[k] += w[at[k].place()].times(x[k]);
+                sums[k] += w[at[k].place()] * x[k].into();
             }
         }
         for (j, &x) in at_rest.iter().zip(x_rest) {
-            sum += w[j.place()].times(x);
+            sum += w[j.place()] * x.into();
         }
         (sums[0] + sums[1]) + (sums[2] + sums[3]) + sum
     }
 
     #[inline]
-    fn shift(self, w: &mut [T], c: f64) -> Norms {
+    fn shift(self, w: &mut [f64], c: f64) -> Norms {
         let ((at, at_rest), (x, x_rest)) = (self.at.as_chunks::<CHAINS>(), self.values.as_chunks::<CHAINS>());
         let (mut square, mut absolute) = ([0.0; CHAINS], [0.0; CHAINS]);
         let mut one = |j: I, x: T, k: usize| {
             let w = &mut w[j.place()];
             let before = *w;
-            *w = T::narrow(before.into() + x.into() * c);
-            square[k] += w.times(*w) - before.times(before);
-            absolute[k] += (*w).into().abs() - before.into().abs();
+            *w += x.into() * c;
+            square[k] += *w * *w - before * before;
+            absolute[k] += w.abs() - before.abs();
         };
         for (at, x) in at.iter().zip(x) {
             for k in 0..CHAINS {
@@ -231,7 +203,7 @@ impl Index for i64 {
 
 /// Rows to be had by number.
 pub trait Table: Sync {
-    type Number: Number;
+    type Number: Element;
     type Row<'a>: Row<Self::Number>
     where
         Self: 'a;
@@ -261,7 +233,7 @@ pub struct Grid<'a, T> {
     d: usize,
 }
 
-impl<'a, T: Number> Grid<'a, T> {
+impl<'a, T: Element> Grid<'a, T> {
     /// # Errors
     /// If the values are no rows of `d` numbers.
     pub fn new(values: &'a [T], d: usize) -> Result<Self, Error> {
@@ -272,7 +244,7 @@ impl<'a, T: Number> Grid<'a, T> {
     }
 }
 
-impl<T: Number> Table for Grid<'_, T> {
+impl<T: Element> Table for Grid<'_, T> {
     type Number = T;
     type Row<'a>
         = Full<'a, T>
@@ -312,7 +284,7 @@ pub struct Csr<'a, T, I> {
     in_order: bool,
 }
 
-impl<'a, T: Number, I: Index> Csr<'a, T, I> {
+impl<'a, T: Element, I: Index> Csr<'a, T, I> {
     /// # Errors
     /// If `indptr` is empty, begins anywhere but at 0, falls, or ends beyond the data, or an index is not below `d`.
     pub fn new(data: &'a [T], indices: &'a [I], indptr: &'a [I], d: usize) -> Result<Self, Error> {
@@ -338,7 +310,7 @@ impl<'a, T: Number, I: Index> Csr<'a, T, I> {
     }
 }
 
-impl<T: Number, I: Index> Table for Csr<'_, T, I> {
+impl<T: Element, I: Index> Table for Csr<'_, T, I> {
     type Number = T;
     type Row<'a>
         = Few<'a, T, I>

@@ -27,6 +27,13 @@ impl Time {
 pub trait Schedule: Send + Sync {
     /// The rate of the update at `time` when the user set `lr`.
     fn rate(&self, lr: f64, time: Time) -> f64;
+
+    /// The rates of the update at `time` and of those after it, in the same epoch.
+    fn rates(&self, lr: f64, time: Time, rates: &mut [f64]) {
+        for (rate, k) in rates.iter_mut().zip(time.k..) {
+            *rate = self.rate(lr, Time { k, ..time });
+        }
+    }
 }
 
 /// lr
@@ -164,7 +171,12 @@ mod tests {
         let given: Vec<(String, f64)> = given.iter().map(|(key, value)| (key.to_string(), *value)).collect();
         let made = schedule(name, &given).unwrap();
         // five updates, two an epoch
-        (1..=5).map(|k| made.rate(0.8, Time { k, finished: (k - 1) / 2, last: 5 })).collect()
+        let rates = |k, count| {
+            let mut rates = vec![0.0; count];
+            made.rates(0.8, Time { k, finished: (k - 1) / 2, last: 5 }, &mut rates);
+            rates
+        };
+        [rates(1, 2), rates(3, 2), rates(5, 1)].concat()
     }
 
     #[test]

@@ -405,22 +405,20 @@ impl<'a> Run<'a> {
     /// be fine.
     fn step_by_rows(&mut self, rows: &Pick, sum: &mut f64, seen: bool) -> Result<bool, Error> {
         let Config { schedule, implicit, .. } = &mut *self.config;
-        let (count, before) = (rows.len(), *sum);
+        let (count, factor) = (rows.len(), self.objective.factor(1));
         self.before.copy_from_slice(&self.theta);
         let mut rates = [0.0; IN_TURN];
-        for (i, rate) in rates[..count].iter_mut().enumerate() {
-            let k = self.steps + i as u64 + 1;
-            *rate = schedule.rate(self.lr, Time { k, finished: self.epochs, last: self.last });
-        }
+        let rates = &mut rates[..count];
+        schedule.rates(self.lr, Time { k: self.steps + 1, finished: self.epochs, last: self.last }, rates);
         let rate = rates[count - 1];
-        let tail = self.tail.make_room(count as u64);
-        let turn = InTurn { rates: &mut rates[..count], implicit: implicit.unwrap_or(0.0), tail, sum };
-        self.of_batches.online(rows, &mut self.theta, turn, &mut self.scratch);
-        if !sum.is_finite() && !seen {
+        rates.iter_mut().for_each(|rate| *rate *= factor);
+        let turn = InTurn { rates, implicit: implicit.unwrap_or(0.0), tail: self.tail.make_room(count as u64) };
+        let found = self.of_batches.online(rows, &mut self.theta, turn, &mut self.scratch);
+        if !found.is_finite() && !seen {
             self.theta.copy_from_slice(&self.before);
-            *sum = before;
             return Ok(false);
         }
+        *sum += found;
         self.steps += count as u64;
         self.rate = rate;
         self.watch.tick(2 * count * self.theta.len())?;

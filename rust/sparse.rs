@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::error::{Error, zeros};
-use crate::kernels::prefetch;
+use crate::kernels::{Element, prefetch};
 use crate::observe::Watch;
-use crate::row::{Csr, Index, Number, Row, Table};
+use crate::row::{Csr, Index, Row, Table};
 
 /// Numbers as they are stored.
 #[derive(Debug, Clone, Copy)]
@@ -291,7 +291,7 @@ pub struct Own<T, I> {
 ///
 /// # Errors
 /// If `indptr` is empty, begins anywhere but at 0, falls, or ends beyond the data, or an index is not below `d`.
-pub fn tidy<T: Number, I: Index + TryFrom<usize>>(
+pub fn tidy<T: Element, I: Index + TryFrom<usize>>(
     data: &[T],
     indices: &[I],
     indptr: &[I],
@@ -328,7 +328,7 @@ pub fn tidy<T: Number, I: Index + TryFrom<usize>>(
 ///
 /// # Errors
 /// As `tidy`, of the columns.
-pub fn transposed<T: Number, I: Index + TryFrom<usize>>(
+pub fn transposed<T: Element, I: Index + TryFrom<usize>>(
     data: &[T],
     indices: &[I],
     indptr: &[I],
@@ -347,7 +347,7 @@ pub fn transposed<T: Number, I: Index + TryFrom<usize>>(
     }
     let indptr = next.iter().map(|&k| place(k)).collect::<Result<Vec<I>, Error>>()?;
     let stored = next[n];
-    let mut own = Own { data: vec![T::default(); stored], indices: vec![place(0)?; stored], indptr };
+    let mut own = Own { data: vec![T::narrow(0.0); stored], indices: vec![place(0)?; stored], indptr };
     for j in 0..columns.n() {
         let column = place(j)?;
         columns.row(j).each(|i, x| {

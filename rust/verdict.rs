@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::kernels::set;
-use crate::loss::Loss;
+use crate::loss::{Loss, Told as Targets};
 use crate::observe::Watch;
 use crate::row::{Row, Table};
 
@@ -51,7 +51,7 @@ impl<B: Table> Validation<'_, B> {
     ///
     /// # Errors
     /// What `watch` answers.
-    pub fn score(&self, w: &[B::Number], scale: f64, b: f64, watch: &mut Watch) -> Result<f64, Error> {
+    pub fn score(&self, w: &[f64], scale: f64, b: f64, watch: &mut Watch) -> Result<f64, Error> {
         let s = |i: usize| self.weight.get(i).copied().unwrap_or(1.0);
         let total: f64 = self.rows.iter().map(|&i| s(i)).sum();
         let mean = self.rows.iter().map(|&i| s(i) * self.y[i]).sum::<f64>() / total;
@@ -74,7 +74,7 @@ impl<B: Table> Validation<'_, B> {
 }
 
 /// Coefficients and an intercept.
-pub type Line<'a, T> = (&'a [T], f64);
+pub type Line<'a> = (&'a [f64], f64);
 
 /// Whether a run ended `factor` times above zero, at least `floor`, and its start: the exact loss is looked at only
 /// where the `running` one is high.
@@ -88,8 +88,8 @@ pub fn astray<B: Table>(
     loss: &dyn Loss,
     (factor, floor): (f64, f64),
     running: f64,
-    end: Line<B::Number>,
-    start: Option<Line<B::Number>>,
+    end: Line,
+    start: Option<Line>,
     watch: &mut Watch,
 ) -> Result<Option<Astray>, Error> {
     let zero = mean_loss(table, told, loss, None, watch)?;
@@ -111,7 +111,7 @@ fn mean_loss<B: Table>(
     table: &B,
     told: &Told,
     loss: &dyn Loss,
-    at: Option<Line<B::Number>>,
+    at: Option<Line>,
     watch: &mut Watch,
 ) -> Result<f64, Error> {
     let (mut sum, mut rows, set) = (0.0, 0usize, set()?);
@@ -131,7 +131,7 @@ fn mean_loss<B: Table>(
             });
         }
         watch.tick(y.len())?;
-        sum += loss.sum(set, &mut raw, &y);
+        sum += loss.sum(set, &mut raw, Targets { y: &y, weight: &[] });
         rows += y.len();
     }
     Ok(sum / rows.max(1) as f64)

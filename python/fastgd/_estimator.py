@@ -259,7 +259,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         n = X.shape[0]
         if isinstance(sample_weight, numbers.Number):
             sample_weight = np.full(n, sample_weight)
-        weight = check_array(sample_weight, ensure_2d=False, dtype=X.dtype, order="C", input_name="sample_weight")
+        weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, order="C", input_name="sample_weight")
         if weight.shape != (n,):
             raise ValueError(f"sample_weight must have one entry for each of the {n} rows, got shape {weight.shape}")
         if not weight.any():
@@ -471,7 +471,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
                 f"y_val must have one entry for each of the {rows.shape[0]} rows of X_val, got {len(y_val)}"
             )
         if not self._accuracy:
-            y_val = check_array(y_val, ensure_2d=False, dtype=X.dtype, input_name="y_val").astype(np.float64)
+            y_val = check_array(y_val, ensure_2d=False, dtype=np.float64, input_name="y_val")
             self._tell_of_one(len(y_val))
         return rows, y_val
 

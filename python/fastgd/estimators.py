@@ -256,7 +256,7 @@ class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-l
     def _fit(self, X: Any, y: Any, sample_weight: Any, start: Any, validation: Any) -> SGDRegressor:
         partial = validation is None
         X, y = self._read(X, y, first=not hasattr(self, "coef_"), numeric=True)
-        y = np.asarray(y, dtype=X.dtype).astype(np.float64)
+        y = np.asarray(y, dtype=np.float64)
         weight = self._read_weights(sample_weight, X)
         rows, y_val = self._read_validation(X, *(validation or (None, None)))
         held = self._split(y, weight, ShuffleSplit) if rows is None else None

@@ -3,7 +3,7 @@
 
 use super::lanes::{LANES, Lanes};
 use super::walk::{Walk, add_rows, dots, lanes, padded, unpadded};
-use super::{Lines, Slopes, Work};
+use super::{Element, Lines, Slopes, Work};
 
 /// Rows that go through registers together.
 const TOGETHER: usize = 4;
@@ -12,8 +12,8 @@ const GROUP: usize = 64;
 /// Numbers of them that stay near meanwhile.
 const NEAR: usize = 2048;
 
-pub(super) struct Gradient<'a, 'f> {
-    pub lines: Lines<'a>,
+pub(super) struct Gradient<'a, 'f, T> {
+    pub lines: Lines<'a, T>,
     pub w: &'a [f64],
     pub b: f64,
     pub grad: &'a mut [f64],
@@ -22,7 +22,7 @@ pub(super) struct Gradient<'a, 'f> {
     pub sums: &'a mut (f64, f64),
 }
 
-impl Work for Gradient<'_, '_> {
+impl<T: Element> Work for Gradient<'_, '_, T> {
     #[inline(always)]
     fn run<V: Lanes>(mut self) {
         match self.w.len() {
@@ -41,7 +41,7 @@ impl Work for Gradient<'_, '_> {
     }
 }
 
-impl Gradient<'_, '_> {
+impl<T: Element> Gradient<'_, '_, T> {
     /// The slopes of the rows from i on in place of their predictions; losses and slopes go into the sums.
     #[inline(always)]
     fn slopes<V: Lanes>(&mut self, i: usize, raw: &mut [f64]) {
@@ -62,11 +62,11 @@ impl Gradient<'_, '_> {
             let count = GROUP.min(walk.count - first);
             let padded = count.next_multiple_of(LANES);
             if walk.at.is_none() && walk.stride == 1 {
-                x[..count].copy_from_slice(&walk.values[first..][..count]);
+                x.iter_mut().zip(&walk.values[first..][..count]).for_each(|(x, &value)| *x = value.into());
             } else {
                 for (i, x) in (first..).zip(&mut x[..count]) {
                     walk.ask::<1>(i);
-                    *x = walk.row(i)[0];
+                    *x = walk.row(i)[0].into();
                 }
             }
             let (lanes, _) = x[..padded].as_chunks::<LANES>();
@@ -96,7 +96,7 @@ impl Gradient<'_, '_> {
                 let x = &walk.row(i)[..D];
                 *raw = self.b;
                 for j in 0..D {
-                    *raw = V::add_one(*raw, x[j], w[j]);
+                    *raw = V::add_one(*raw, x[j].into(), w[j]);
                 }
             }
             self.slopes::<V>(first, raw);
@@ -104,7 +104,7 @@ impl Gradient<'_, '_> {
                 for (r, slope) in slopes.iter().enumerate() {
                     let x = &walk.row(i + r)[..D];
                     for j in 0..D {
-                        sums[r][j] = V::add_one(sums[r][j], *slope, x[j]);
+                        sums[r][j] = V::add_one(sums[r][j], *slope, x[j].into());
                     }
                 }
             }
@@ -131,12 +131,12 @@ impl Gradient<'_, '_> {
                 }
                 let mut sums = [V::zero(); TOGETHER];
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    *sum = times(lanes::<V, f64, C>(walk.row(i + r)), w);
+                    *sum = times(lanes::<V, T, C>(walk.row(i + r)), w);
                 }
                 *raw = V::totals(sums);
             }
             for (i, raw) in (whole..).zip(rest) {
-                *raw = times(lanes::<V, f64, C>(walk.row(i)), w).total();
+                *raw = times(lanes::<V, T, C>(walk.row(i)), w).total();
             }
             raw.iter_mut().for_each(|raw| *raw += self.b);
             self.slopes::<V>(first, raw);
@@ -146,11 +146,11 @@ impl Gradient<'_, '_> {
                     walk.ask::<TOGETHER>(i);
                 }
                 for (r, slope) in slopes.iter().enumerate() {
-                    grad[r % 2] = plus(grad[r % 2], *slope, lanes::<V, f64, C>(walk.row(i + r)));
+                    grad[r % 2] = plus(grad[r % 2], *slope, lanes::<V, T, C>(walk.row(i + r)));
                 }
             }
             for (i, slope) in (whole..).zip(rest) {
-                grad[0] = plus(grad[0], *slope, lanes::<V, f64, C>(walk.row(i)));
+                grad[0] = plus(grad[0], *slope, lanes::<V, T, C>(walk.row(i)));
             }
         }
         let [mut sum, other] = grad;
@@ -171,19 +171,19 @@ impl Gradient<'_, '_> {
             let (many, rest) = raw.as_chunks_mut::<M>();
             let whole = first + many.len() * M;
             for (i, raw) in (first..).step_by(M).zip(many) {
-                *raw = dots::<V, M>(std::array::from_fn(|r| walk.row(i + r)), self.w, walk.asks(i));
+                *raw = dots::<V, T, M>(std::array::from_fn(|r| walk.row(i + r)), self.w, walk.asks(i));
             }
             for (i, raw) in (whole..).zip(rest) {
-                [*raw] = dots::<V, 1>([walk.row(i)], self.w, walk.asks(i));
+                [*raw] = dots::<V, T, 1>([walk.row(i)], self.w, walk.asks(i));
             }
             raw.iter_mut().for_each(|raw| *raw += self.b);
             self.slopes::<V>(first, raw);
             let (many, rest) = raw.as_chunks::<M>();
             for (i, raw) in (first..).step_by(M).zip(many) {
-                add_rows::<V, f64, M>(self.grad, *raw, std::array::from_fn(|r| walk.row(i + r)), walk.asks(i));
+                add_rows::<V, T, M>(self.grad, *raw, std::array::from_fn(|r| walk.row(i + r)), walk.asks(i));
             }
             for (i, raw) in (whole..).zip(rest) {
-                add_rows::<V, f64, 1>(self.grad, [*raw], [walk.row(i)], walk.asks(i));
+                add_rows::<V, T, 1>(self.grad, [*raw], [walk.row(i)], walk.asks(i));
             }
         }
     }

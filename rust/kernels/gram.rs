@@ -1,14 +1,14 @@
 //! Gram: blocks of rows about a point, and the products of their columns.
 
 use super::lanes::{LANES, Lanes};
-use super::walk::{Walk, several};
-use super::{Lines, Work, prefetch};
+use super::walk::{Walk, load, load_part, several};
+use super::{Element, Lines, Place, Work};
 
 /// Lanes of columns that go by together.
 const PANEL: usize = 4;
 
-pub(super) struct Centre<'a> {
-    pub lines: Lines<'a>,
+pub(super) struct Centre<'a, T> {
+    pub lines: Lines<'a, T>,
     pub d: usize,
     pub away: &'a [f64],
     pub s: &'a [f64],
@@ -18,7 +18,7 @@ pub(super) struct Centre<'a> {
     pub range: &'a mut [f64],
 }
 
-impl Work for Centre<'_> {
+impl<T: Element> Work for Centre<'_, T> {
     #[inline(always)]
     fn run<V: Lanes>(mut self) {
         let mut from = 0;
@@ -36,7 +36,7 @@ impl Work for Centre<'_> {
     }
 }
 
-impl Centre<'_> {
+impl<T: Element> Centre<'_, T> {
     /// C lanes of columns from `from` on.
     #[inline(always)]
     fn panel<V: Lanes, const C: usize>(&mut self, from: usize) {
@@ -51,7 +51,7 @@ impl Centre<'_> {
             let (out, _) = self.out[i * self.stride + from..][..C * LANES].as_chunks_mut::<LANES>();
             let s = V::splat(if self.s.is_empty() { 1.0 } else { self.s[i] });
             for c in 0..C {
-                let z = V::load(&x[c]).minus(away[c]);
+                let z = load::<V, T>(&x[c]).minus(away[c]);
                 z.store(&mut out[c]);
                 sums[c] = sums[c].add_product(s, z);
                 range[c] = range[c].widest(z);
@@ -74,7 +74,7 @@ impl Centre<'_> {
             if from == 0 {
                 walk.ask::<1>(i);
             }
-            let z = V::load_part(&walk.row(i)[from..]).minus(away);
+            let z = load_part::<V, T>(&walk.row(i)[from..]).minus(away);
             let (out, _) = self.out[i * self.stride + from..][..LANES].as_chunks_mut::<LANES>();
             z.store(&mut out[0]);
             sums = sums.add_product(V::splat(if self.s.is_empty() { 1.0 } else { self.s[i] }), z);
@@ -93,7 +93,7 @@ pub(super) struct Products<'a> {
     pub d: usize,
     pub s: &'a [f64],
     pub products: &'a mut [f64],
-    pub soon: &'a [f64],
+    pub soon: Place,
 }
 
 /// Columns whose products with others are summed at once, so that the sums stay in registers.
@@ -112,7 +112,7 @@ impl Work for Products<'_> {
                         2 if V::MANY => several_products::<V, 2>(rows, d, j, k, s, products, soon),
                         _ => several_products::<V, 1>(rows, d, j, k, s, products, soon),
                     };
-                soon = soon.get(rows.len() / d * LANES..).unwrap_or(&[]);
+                soon = soon.after(rows.len() / d);
             }
         }
     }
@@ -129,7 +129,7 @@ fn several_products<V: Lanes, const C: usize>(
     k: usize,
     s: &[f64],
     products: &mut [f64],
-    soon: &[f64],
+    soon: Place,
 ) -> usize {
     let sums = match s {
         [] => tile::<V, C, false>(rows, d, j, k, s, soon),
@@ -151,14 +151,11 @@ fn tile<V: Lanes, const C: usize, const S: bool>(
     j: usize,
     k: usize,
     s: &[f64],
-    soon: &[f64],
+    soon: Place,
 ) -> [[V; C]; TILE] {
     let mut sums = [[V::zero(); C]; TILE];
-    let mut lines = soon.chunks(LANES);
     for (i, x) in rows.chunks_exact(d).enumerate() {
-        if let Some(line) = lines.next() {
-            prefetch(&line[..1]);
-        }
+        soon.ask(i);
         let (a, b): (_, [V; C]) = (&x[j..][..TILE], several(&x[k..]));
         for t in 0..TILE {
             let a = V::splat(if S { s[i] * a[t] } else { a[t] });

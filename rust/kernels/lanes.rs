@@ -26,10 +26,9 @@ pub(super) trait Lanes: Copy {
             *x = lane;
         }
     }
-    /// The nearest numbers that are half as long.
-    fn rounded(self) -> Self;
     fn add(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
+    fn over(self, other: Self) -> Self;
     /// The larger of self and |other|; self where that is no number.
     fn widest(self, other: Self) -> Self;
     /// self + a b
@@ -41,6 +40,18 @@ pub(super) trait Lanes: Copy {
     fn totals(four: [Self; 4]) -> [f64; 4] {
         let [a, b, c, d] = four;
         [a.total(), b.total(), c.total(), d.total()]
+    }
+    /// Columns of eight rows: lane r of the j-th is lane j of row r.
+    #[inline(always)]
+    fn columns(rows: [Self; LANES]) -> [Self; LANES] {
+        let (mut stored, mut columns) = ([[0.0; LANES]; LANES], [Self::zero(); LANES]);
+        for r in 0..LANES {
+            rows[r].store(&mut stored[r]);
+        }
+        for j in 0..LANES {
+            columns[j] = Self::load(&stored.map(|row| row[j]));
+        }
+        columns
     }
     /// sum + a b of single numbers
     fn add_one(sum: f64, a: f64, b: f64) -> f64;
@@ -94,11 +105,6 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn rounded(self) -> Self {
-        Plain(self.0.map(|x| f64::from(x as f32)))
-    }
-
-    #[inline(always)]
     fn store(self, x: &mut [f64; LANES]) {
         *x = self.0;
     }
@@ -111,6 +117,11 @@ impl Lanes for Plain {
     #[inline(always)]
     fn minus(self, other: Self) -> Self {
         Plain(std::array::from_fn(|l| self.0[l] - other.0[l]))
+    }
+
+    #[inline(always)]
+    fn over(self, other: Self) -> Self {
+        Plain(std::array::from_fn(|l| self.0[l] / other.0[l]))
     }
 
     #[inline(always)]
@@ -167,6 +178,21 @@ mod x86 {
     /// Masks for the first 0 to 8 of eight numbers, and for the last ones.
     const FIRST: [i64; 2 * LANES] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
     const LAST: [i64; 2 * LANES] = [0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1];
+
+    /// Columns of four rows of four.
+    #[inline(always)]
+    fn turned([a, b, c, d]: [__m256d; 4]) -> [__m256d; 4] {
+        unsafe {
+            let (even, odd) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+            let (even_too, odd_too) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
+            [
+                _mm256_permute2f128_pd(even, even_too, 0x20),
+                _mm256_permute2f128_pd(odd, odd_too, 0x20),
+                _mm256_permute2f128_pd(even, even_too, 0x31),
+                _mm256_permute2f128_pd(odd, odd_too, 0x31),
+            ]
+        }
+    }
 
     impl Avx2 {
         /// Only the last `count`.
@@ -230,11 +256,6 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn rounded(self) -> Self {
-            unsafe { Avx2(_mm256_cvtps_pd(_mm256_cvtpd_ps(self.0)), _mm256_cvtps_pd(_mm256_cvtpd_ps(self.1))) }
-        }
-
-        #[inline(always)]
         fn store(self, x: &mut [f64; LANES]) {
             unsafe {
                 _mm256_storeu_pd(x.as_mut_ptr(), self.0);
@@ -250,6 +271,11 @@ mod x86 {
         #[inline(always)]
         fn minus(self, other: Self) -> Self {
             unsafe { Avx2(_mm256_sub_pd(self.0, other.0), _mm256_sub_pd(self.1, other.1)) }
+        }
+
+        #[inline(always)]
+        fn over(self, other: Self) -> Self {
+            unsafe { Avx2(_mm256_div_pd(self.0, other.0), _mm256_div_pd(self.1, other.1)) }
         }
 
         #[inline(always)]
@@ -273,6 +299,23 @@ mod x86 {
                 let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
                 _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two))
             }
+        }
+
+        #[inline(always)]
+        fn columns(rows: [Self; LANES]) -> [Self; LANES] {
+            let mut columns = rows;
+            for half in 0..2 {
+                let [a, b, c, d] = [rows[4 * half], rows[4 * half + 1], rows[4 * half + 2], rows[4 * half + 3]];
+                let (left, right) = (turned([a.0, b.0, c.0, d.0]), turned([a.1, b.1, c.1, d.1]));
+                for j in 0..4 {
+                    if half == 0 {
+                        (columns[j].0, columns[4 + j].0) = (left[j], right[j]);
+                    } else {
+                        (columns[j].1, columns[4 + j].1) = (left[j], right[j]);
+                    }
+                }
+            }
+            columns
         }
 
         #[inline(always)]
@@ -323,11 +366,6 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn rounded(self) -> Self {
-            unsafe { Avx512(_mm512_cvtps_pd(_mm512_cvtpd_ps(self.0))) }
-        }
-
-        #[inline(always)]
         fn store(self, x: &mut [f64; LANES]) {
             unsafe { _mm512_storeu_pd(x.as_mut_ptr(), self.0) }
         }
@@ -346,6 +384,11 @@ mod x86 {
         #[inline(always)]
         fn minus(self, other: Self) -> Self {
             unsafe { Avx512(_mm512_sub_pd(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        fn over(self, other: Self) -> Self {
+            unsafe { Avx512(_mm512_div_pd(self.0, other.0)) }
         }
 
         #[inline(always)]
@@ -371,6 +414,29 @@ mod x86 {
         #[inline(always)]
         fn total(self) -> f64 {
             unsafe { Avx2(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd(self.0, 1)).total() }
+        }
+
+        #[inline(always)]
+        fn columns(rows: [Self; LANES]) -> [Self; LANES] {
+            let (mut pairs, mut fours) = (rows, rows);
+            unsafe {
+                for r in (0..LANES).step_by(2) {
+                    // columns 0, 2, 4, 6 of two rows, and columns 1, 3, 5, 7
+                    pairs[r].0 = _mm512_unpacklo_pd(rows[r].0, rows[r + 1].0);
+                    pairs[r + 1].0 = _mm512_unpackhi_pd(rows[r].0, rows[r + 1].0);
+                }
+                for at in [0, 1, 4, 5] {
+                    // of four rows: of the columns above every second, and the others
+                    fours[at].0 = _mm512_shuffle_f64x2(pairs[at].0, pairs[at + 2].0, 0x88);
+                    fours[at + 2].0 = _mm512_shuffle_f64x2(pairs[at].0, pairs[at + 2].0, 0xdd);
+                }
+                let mut columns = fours;
+                for j in 0..4 {
+                    columns[j].0 = _mm512_shuffle_f64x2(fours[j].0, fours[j + 4].0, 0x88);
+                    columns[j + 4].0 = _mm512_shuffle_f64x2(fours[j].0, fours[j + 4].0, 0xdd);
+                }
+                columns
+            }
         }
 
         #[inline(always)]

@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Element, Lines, Online, Slopes, TURN, Turn};
+use super::{Element, Lines, Online, Slopes, Turn};
 
 /// The rows one by one.
 fn each<T>(lines: Lines<'_, T>, d: usize) -> impl Iterator<Item = &[T]> {
@@ -30,23 +30,23 @@ pub fn backward(lines: Lines, d: usize, slope: &[f64], grad: &mut [f64]) {
     }
 }
 
-pub fn gradient(lines: Lines, w: &[f64], b: f64, grad: &mut [f64], slopes: Slopes) -> (f64, f64) {
+pub fn gradient<T: Element>(lines: Lines<T>, w: &[f64], b: f64, grad: &mut [f64], slopes: Slopes) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     for (i, x) in each(lines, w.len()).enumerate() {
-        let product: f64 = x.iter().zip(w).map(|(x, w)| x * w).sum();
+        let product: f64 = x.iter().zip(w).map(|(&x, w)| x.into() * w).sum();
         let mut slope = [product + b];
         let loss = slopes(i, &mut slope);
         sums = (sums.0 + loss, sums.1 + slope[0]);
-        for (grad, x) in grad.iter_mut().zip(x) {
-            *grad += slope[0] * x;
+        for (grad, &x) in grad.iter_mut().zip(x) {
+            *grad += slope[0] * x.into();
         }
     }
     sums
 }
 
 #[allow(clippy::too_many_arguments, reason = "as the kernel")]
-pub fn centre(
-    lines: Lines,
+pub fn centre<T: Element>(
+    lines: Lines<T>,
     d: usize,
     away: &[f64],
     s: &[f64],
@@ -57,7 +57,7 @@ pub fn centre(
 ) {
     for (i, x) in each(lines, d).enumerate() {
         for j in 0..d {
-            let z = x[j] - away[j];
+            let z = x[j].into() - away[j];
             out[i * stride + j] = z;
             sums[j] += s.get(i).copied().unwrap_or(1.0) * z;
             range[j] = if z.abs() > range[j] { z.abs() } else { range[j] };
@@ -67,18 +67,18 @@ pub fn centre(
 }
 
 pub fn online<T: Element>(lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
-    let Online { w, b, squares, tail } = line;
+    let Online { w, b, squares, scales, tail } = line;
     for (i, x) in each(lines, w.len()).enumerate() {
         let mut turn = Turn { first: i, count: 1, ..Turn::default() };
-        let rounded = |value: f64| T::narrow(value).into();
-        turn.raw[0] = x.iter().zip(&*w).map(|(&x, w)| rounded(x.into() * w)).sum::<f64>() + b.iter().sum::<f64>();
+        let (scale, after) = (scales.get(i).unwrap_or(&1.0), scales.get(i + 1).unwrap_or(&1.0));
+        turn.raw[0] = x.iter().zip(&*w).map(|(&x, w)| x.into() * w).sum::<f64>() * scale + b.iter().sum::<f64>();
         if squares {
             turn.square[0] = x.iter().map(|&x| x.into() * x.into()).sum::<f64>() + b.len() as f64;
         }
         steps(&mut turn);
         let step = turn.steps[0];
         for (w, &x) in w.iter_mut().zip(x) {
-            *w = rounded(*w - step * x.into());
+            *w -= step / after * x.into();
         }
         for b in b.iter_mut() {
             *b -= step;
@@ -89,21 +89,11 @@ pub fn online<T: Element>(lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&
     }
 }
 
-pub fn steps(turn: &mut Turn, sum: &mut f64, f: impl Fn(f64, usize) -> (f64, f64)) {
+pub fn steps(turn: &mut Turn, f: impl Fn(f64, usize) -> f64) {
     for r in 0..turn.count {
         let before: f64 = (0..r).map(|q| turn.steps[q] * turn.shared[q][r]).sum();
         turn.raw[r] -= before;
-        let (loss, step) = f(turn.raw[r], r);
-        turn.steps[r] = step;
-        *sum += loss;
-    }
-}
-
-pub fn scaled(turn: &mut Turn, scale: &[f64; TURN], after: &[f64; TURN], one: f64) {
-    for (shared, after) in turn.shared.iter_mut().zip(after) {
-        for (shared, scale) in shared.iter_mut().zip(scale) {
-            *shared = *shared * (scale / after) + one;
-        }
+        turn.steps[r] = f(turn.raw[r], r);
     }
 }
 

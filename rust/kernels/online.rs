@@ -1,8 +1,14 @@
 //! Online: steps by single rows, one after the other.
 
+use std::ops::Range;
+
 use super::lanes::{LANES, Lanes};
-use super::walk::{Walk, add_rows, add_stored, dot, lanes, left, load, padded, stored, unpadded};
+use super::walk::{Walk, add_rows, dot, left, load, load_part};
 use super::{Element, Lines, Online, TURN, Turn, Work};
+
+/// Features up to which rows take turns. To know how rows of a turn lie to each other costs more than to wait for each
+/// step, where they are long.
+const SHORT: usize = 48;
 
 pub(super) struct ByRows<'a, 'f, T> {
     pub lines: Lines<'a, T>,
@@ -13,90 +19,269 @@ pub(super) struct ByRows<'a, 'f, T> {
 impl<T: Element> Work for ByRows<'_, '_, T> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        match self.line.w.len() {
-            1..=8 => self.few::<V, 1>(),
-            9..=16 => self.few::<V, 2>(),
-            17..=24 => self.few::<V, 3>(),
-            25..=32 => self.few::<V, 4>(),
-            _ => self.many::<V>(),
-        }
+        if self.line.w.len() <= SHORT { self.in_turns::<V>() } else { self.alone::<V>() }
     }
 }
 
-/// (q, r) with q < r < 8, four by four.
-const PAIRS: [[(usize, usize); 4]; 7] = {
-    let (mut pairs, mut count, mut r) = ([[(0, 0); 4]; 7], 0, 0);
-    while r < TURN {
-        let mut q = 0;
-        while q < r {
-            pairs[count / 4][count % 4] = (q, r);
-            count += 1;
-            q += 1;
-        }
-        r += 1;
-    }
-    pairs
-};
-
 impl<T: Element> ByRows<'_, '_, T> {
-    /// With w in registers: C lanes, the last of which need not be full.
+    /// Eight steps a turn. With p_r = x_r . w + b before the first of them, raw_r is p_r less the sum of
+    /// step_q (x_q . x_r + 1) over the steps before it: so a step waits for one number, not for all of w. Where rows
+    /// run out, the last one makes up the number, without a step.
     #[inline(always)]
-    fn few<V: Lanes, const C: usize>(self) {
+    fn in_turns<V: Lanes>(self) {
         let ByRows { lines, line, steps } = self;
-        let Online { w, b, squares, tail } = line;
-        let d = w.len();
-        let walk = Walk::new(lines, d);
-        let mut state = State {
-            w: padded::<V, C>(w),
-            b: b.first().copied().unwrap_or(0.0),
-            one: b.len() as f64,
-            tail: padded::<V, C>(&tail[..tail.len().min(d)]),
-            tail_b: tail.get(d).copied().unwrap_or(0.0),
-            averaged: !tail.is_empty(),
-            squares,
-        };
-        let mut turn = Turn::default();
-        let whole = match T::half(&[]) {
-            Some(_) => 0, // what is rounded after every step has to be there
-            None => walk.count / TURN * TURN,
-        };
-        turn.count = TURN;
-        for i in (0..whole).step_by(TURN) {
-            turn.first = i;
-            state.go::<T, TURN>(walk, &mut turn, steps);
+        let Online { w, b, squares, scales, tail } = line;
+        let (d, walk, mut turn) = (w.len(), Walk::new(lines, w.len()), Turn::default());
+        let (tail, tail_b) = tail.split_at_mut(tail.len().min(d));
+        let (mut near, mut near_tail) = (Near::of(w), Near::of(tail));
+        for i in (0..walk.count).step_by(TURN) {
+            (turn.first, turn.count, turn.steps) = (i, TURN.min(walk.count - i), [0.0; TURN]);
+            let x: [&[T]; TURN] = std::array::from_fn(|r| walk.row(i + r.min(turn.count - 1)));
+            let (sums, scale) = (Sums::<V>::of(&x, &near, squares), Scale::<V>::of(scales, i));
+            sums.tell(&mut turn, b, squares, &scale);
+            walk.ask::<TURN>(i);
+            steps(&mut turn);
+            let (mut taken, mut back) = ([0.0; TURN], [0.0; TURN]);
+            for r in 0..TURN {
+                // one by one, as lanes wait for numbers that were stored alone
+                taken[r] = -turn.steps[r] * scale.inverse[r];
+                back[r] = (turn.count.max(r) - r) as f64 * -turn.steps[r];
+            }
+            if !tail.is_empty() {
+                near_tail.add::<V>(turn.count as f64, &near);
+                near_tail.add_rows::<V, T>(back, x);
+                let back: f64 = back.iter().sum();
+                tail_b.iter_mut().zip(&*b).for_each(|(tail, b)| *tail += turn.count as f64 * b + back);
+            }
+            near.add_rows::<V, T>(taken, x);
+            for b in b.iter_mut() {
+                turn.steps.iter().for_each(|step| *b -= step); // in order, so that its last bit is that of single steps
+            }
         }
-        turn.count = 1;
-        for i in whole..walk.count {
-            turn.first = i;
-            state.go::<T, 1>(walk, &mut turn, steps);
-        }
-        unpadded(state.w, w);
-        if !tail.is_empty() {
-            unpadded(state.tail, &mut tail[..d]);
-        }
-        b.iter_mut().for_each(|b| *b = state.b);
-        tail.iter_mut().skip(d).for_each(|tail| *tail = state.tail_b);
+        near.put(w);
+        near_tail.put(tail);
     }
 
-    /// With w in memory.
+    /// Each row sees what all before it have done.
     #[inline(always)]
-    fn many<V: Lanes>(self) {
+    fn alone<V: Lanes>(self) {
         let ByRows { lines, line, steps } = self;
-        let Online { w, b, squares, tail } = line;
+        let Online { w, b, squares, scales, tail } = line;
         let (walk, mut turn) = (Walk::new(lines, w.len()), Turn { count: 1, ..Turn::default() });
         for i in 0..walk.count {
             let x = walk.row(i);
             turn.first = i;
-            turn.raw[0] = dot::<V, T>(x, w, walk.soon(i)) + b.iter().sum::<f64>();
+            let (scale, after) = (scales.get(i).unwrap_or(&1.0), scales.get(i + 1).unwrap_or(&1.0));
+            turn.raw[0] = scale * dot::<V, T>(x, w, walk.soon(i)) + b.iter().sum::<f64>();
             if squares {
                 turn.square[0] = square::<V, T>(x) + b.len() as f64;
             }
             steps(&mut turn);
-            add_rows::<V, T, 1>(w, [-turn.steps[0]], [x], None);
+            add_rows::<V, T, 1>(w, [-turn.steps[0] / after], [x], None);
             b.iter_mut().for_each(|b| *b -= turn.steps[0]);
             for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&*b)) {
                 *tail += theta;
             }
+        }
+    }
+}
+
+/// Numbers of so many features in lanes of their own, the last end-aligned as what is left of a row is: so each is
+/// stored as it will be loaded, which else would have to wait.
+#[repr(C, align(64))]
+struct Near {
+    lanes: [[f64; LANES]; SHORT / LANES],
+    d: usize,
+}
+
+impl Near {
+    /// Of none, zeros.
+    #[inline(always)]
+    fn of(values: &[f64]) -> Self {
+        let mut near = Near { lanes: [[0.0; LANES]; SHORT / LANES], d: values.len() };
+        let (whole, rest) = values.as_chunks::<LANES>();
+        near.lanes[..whole.len()].copy_from_slice(whole);
+        if let Some((lanes, of)) = near.rest_mut() {
+            lanes[of].copy_from_slice(rest);
+        }
+        near
+    }
+
+    #[inline(always)]
+    fn put(&mut self, values: &mut [f64]) {
+        let (whole, rest) = values.as_chunks_mut::<LANES>();
+        whole.copy_from_slice(self.whole());
+        if let Some((lanes, of)) = self.rest_mut() {
+            rest.copy_from_slice(&lanes[of]);
+        }
+    }
+
+    #[inline(always)]
+    fn whole(&self) -> &[[f64; LANES]] {
+        &self.lanes[..self.d / LANES]
+    }
+
+    /// What is no whole lane, and which numbers of one it is.
+    #[inline(always)]
+    fn rest(&self) -> Option<(&[f64; LANES], Range<usize>)> {
+        let lanes = self.lanes.get(self.d / LANES)?;
+        Some((lanes, rest_of(self.d)?))
+    }
+
+    #[inline(always)]
+    fn rest_mut(&mut self) -> Option<(&mut [f64; LANES], Range<usize>)> {
+        let lanes = self.lanes.get_mut(self.d / LANES)?;
+        Some((lanes, rest_of(self.d)?))
+    }
+
+    /// += c other
+    #[inline(always)]
+    fn add<V: Lanes>(&mut self, c: f64, other: &Near) {
+        let (count, c) = (self.d.div_ceil(LANES), V::splat(c));
+        for (lanes, other) in self.lanes[..count].iter_mut().zip(&other.lanes) {
+            V::load(lanes).add_product(c, V::load(other)).store(lanes);
+        }
+    }
+
+    /// += the sum of slope times x, even rows and odd ones in chains of their own
+    #[inline(always)]
+    fn add_rows<V: Lanes, T: Element>(&mut self, slopes: [f64; TURN], x: [&[T]; TURN]) {
+        let (whole, mut splat) = (self.d / LANES, [V::zero(); TURN]);
+        for r in 0..TURN {
+            splat[r] = V::splat(slopes[r]);
+        }
+        for c in 0..whole {
+            let mut lanes = [V::zero(); TURN];
+            for r in 0..TURN {
+                lanes[r] = load(&x[r].as_chunks::<LANES>().0[c]);
+            }
+            sum(&mut self.lanes[c], splat, lanes);
+        }
+        if let Some((rest, _)) = self.rest_mut() {
+            let mut lanes = [V::zero(); TURN];
+            for r in 0..TURN {
+                lanes[r] = left(x[r], whole);
+            }
+            sum(rest, splat, lanes);
+        }
+    }
+}
+
+/// Which numbers of its last lane a row has that is no multiple of a lane.
+#[inline(always)]
+fn rest_of(d: usize) -> Option<Range<usize>> {
+    let rest = d % LANES;
+    let from = if d > LANES { LANES - rest } else { 0 };
+    (rest > 0).then_some(from..from + rest)
+}
+
+#[inline(always)]
+fn sum<V: Lanes>(into: &mut [f64; LANES], slopes: [V; TURN], lanes: [V; TURN]) {
+    let mut sums = [V::load(into), V::zero()];
+    for r in 0..TURN {
+        sums[r % 2] = sums[r % 2].add_product(slopes[r], lanes[r]);
+    }
+    sums[0].add(sums[1]).store(into);
+}
+
+/// Scales of coefficients before each row of a turn, and 1 over those after it.
+struct Scale<V> {
+    before: V,
+    inverse: [f64; TURN],
+}
+
+impl<V: Lanes> Scale<V> {
+    /// Of the rows from i on.
+    #[inline(always)]
+    fn of(scales: &[f64], i: usize) -> Self {
+        let mut all = [1.0; TURN + 1];
+        if let Some(scales) = scales.get(i..) {
+            match scales.first_chunk() {
+                Some(scales) => all = *scales,
+                None => all[..scales.len()].copy_from_slice(scales),
+            }
+        }
+        let mut inverse = [1.0; TURN];
+        if !scales.is_empty() {
+            V::splat(1.0).over(load_part::<V, f64>(&all[1..])).store(&mut inverse);
+        }
+        Scale { before: load_part::<V, f64>(&all[..TURN]), inverse }
+    }
+}
+
+/// What eight rows are to w and to each other, a lane being a row.
+struct Sums<V> {
+    /// x_r . w
+    raw: V,
+    /// x_q . x_r of q in turn; of the last nobody asks.
+    shared: [V; TURN - 1],
+    square: V,
+}
+
+impl<V: Lanes> Sums<V> {
+    /// Eight columns at a time, each of which is multiplied with eight numbers.
+    #[inline(always)]
+    fn of<T: Element>(x: &[&[T]; TURN], w: &Near, squares: bool) -> Self {
+        let zero = V::zero();
+        let mut sums = Sums { raw: zero, shared: [zero; TURN - 1], square: zero };
+        for (c, w_lanes) in w.whole().iter().enumerate() {
+            let mut lanes = [zero; TURN];
+            for r in 0..TURN {
+                lanes[r] = load(&x[r].as_chunks::<LANES>().0[c]);
+            }
+            sums.add(lanes, x.map(|x| &x[c * LANES..][..LANES]), w_lanes, 0..LANES, squares);
+        }
+        if let Some((w_lanes, of)) = w.rest() {
+            let mut lanes = [zero; TURN];
+            for r in 0..TURN {
+                lanes[r] = left(x[r], w.whole().len());
+            }
+            sums.add(lanes, x.map(|x| &x[w.d.saturating_sub(LANES)..]), w_lanes, of, squares);
+        }
+        sums
+    }
+
+    /// The columns `of` the lanes; `x` are the rows from the first of the lanes on.
+    #[inline(always)]
+    fn add<T: Element>(
+        &mut self,
+        lanes: [V; TURN],
+        x: [&[T]; TURN],
+        w: &[f64; LANES],
+        of: Range<usize>,
+        squares: bool,
+    ) {
+        let (columns, mut stored) = (V::columns(lanes), [[0.0; LANES]; TURN]);
+        if T::wide(&[]).is_none() {
+            for r in 0..TURN {
+                lanes[r].store(&mut stored[r]);
+            }
+        }
+        let x: [&[f64]; TURN] = std::array::from_fn(|r| T::wide(x[r]).unwrap_or(&stored[r]));
+        for j in of {
+            let column = columns[j];
+            self.raw = self.raw.add_product(V::splat(w[j]), column);
+            for (shared, x) in self.shared.iter_mut().zip(&x) {
+                *shared = shared.add_product(V::splat(x[j]), column);
+            }
+            if squares {
+                self.square = self.square.add_product(column, column);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tell(&self, turn: &mut Turn, b: &[f64], squares: bool, scale: &Scale<V>) {
+        let (b, one) = (V::splat(b.iter().sum::<f64>()), V::splat(b.len() as f64));
+        b.add_product(self.raw, scale.before).store(&mut turn.raw);
+        for ((told, shared), (inverse, later)) in
+            turn.shared.iter_mut().zip(&self.shared).zip(scale.inverse.iter().zip(&LATER))
+        {
+            let ratio = V::zero().add_product(scale.before, V::splat(*inverse));
+            V::zero().add_product(one.add_product(*shared, ratio), V::load(later)).store(told);
+        }
+        if squares {
+            one.add(self.square).store(&mut turn.square);
         }
     }
 }
@@ -116,148 +301,44 @@ fn square<V: Lanes, T: Element>(x: &[T]) -> f64 {
     sums[0].add(sums[1]).total()
 }
 
-/// Where steps by single rows have come to.
-struct State<V, const C: usize> {
-    w: [V; C],
-    b: f64,
-    /// 1 with an intercept, else 0.
-    one: f64,
-    tail: [V; C],
-    tail_b: f64,
-    averaged: bool,
-    squares: bool,
-}
-
-impl<V: Lanes, const C: usize> State<V, C> {
-    /// M steps. With p_r = x_r . w + b before the first of them, raw_r is p_r less the sum of step_q (x_q . x_r + 1)
-    /// over the steps before it: so a step waits for one number, not for all of w.
-    #[inline(always)]
-    fn go<T: Element, const M: usize>(&mut self, walk: Walk<T>, turn: &mut Turn, steps: &mut dyn FnMut(&mut Turn)) {
-        let (mut x, i) = ([[V::zero(); C]; M], turn.first);
-        for (r, x) in x.iter_mut().enumerate() {
-            *x = lanes::<V, T, C>(walk.row(i + r));
-        }
-        turn.raw = self.products::<T, M>(&x);
-        for pairs in PAIRS.iter().take(M * (M - 1) / 8) {
-            let mut sums = [V::zero(); 4];
-            for (sum, &(q, r)) in sums.iter_mut().zip(pairs) {
-                for (a, b) in x[q].iter().zip(&x[r]) {
-                    *sum = sum.add_product(*a, *b);
-                }
-            }
-            for (total, &(q, r)) in V::totals(sums).into_iter().zip(pairs) {
-                turn.shared[q][r] = total + self.one;
-            }
-        }
-        if self.squares {
-            let mut sums = [V::zero(); TURN];
-            for (sum, x) in sums.iter_mut().zip(&x) {
-                for x in x {
-                    *sum = sum.add_product(*x, *x);
-                }
-            }
-            for (squares, sums) in turn.square.as_chunks_mut::<4>().0.iter_mut().zip(sums.as_chunks::<4>().0) {
-                *squares = V::totals(*sums).map(|total| total + self.one);
-            }
-        }
-        walk.ask::<M>(i);
-        steps(turn);
-        let mut taken = [0.0; M];
-        taken.copy_from_slice(&turn.steps[..M]);
-        self.step::<T, M>(&x, &taken);
-    }
-
-    /// x_r . w + b
-    #[inline(always)]
-    fn products<T: Element, const M: usize>(&self, x: &[[V; C]; M]) -> [f64; TURN] {
-        let mut sums = [V::zero(); TURN];
-        for (sum, x) in sums.iter_mut().zip(x) {
-            for (x, w) in x.iter().zip(&self.w) {
-                *sum = add_stored::<V, T>(*sum, *x, *w);
-            }
-        }
-        let mut raw = [self.b; TURN];
-        for (raw, sums) in raw.as_chunks_mut::<4>().0.iter_mut().zip(sums.as_chunks::<4>().0).take(M.div_ceil(4)) {
-            for (raw, total) in raw.iter_mut().zip(V::totals(*sums)) {
-                *raw += total;
-            }
-        }
-        raw
-    }
-
-    /// Takes the steps: their sum from w, and from the tail's sum each as often as it was there.
-    #[inline(always)]
-    fn step<T: Element, const M: usize>(&mut self, x: &[[V; C]; M], steps: &[f64; M]) {
-        let (before, before_b) = (self.w, self.b);
-        let mut moved = [[V::zero(); C]; 2];
-        for r in 0..M {
-            for c in 0..C {
-                moved[r % 2][c] = moved[r % 2][c].add_product(V::splat(-steps[r]), x[r][c]);
-            }
-        }
-        for (w, (even, odd)) in self.w.iter_mut().zip(moved[0].into_iter().zip(moved[1])) {
-            *w = stored::<V, T>(w.add(even.add(odd)));
-        }
-        if self.one != 0.0 {
-            self.b -= steps.iter().sum::<f64>();
-        }
-        if self.averaged {
-            for c in 0..C {
-                let mut sum = V::splat(M as f64);
-                sum = self.tail[c].add_product(sum, before[c]);
-                for r in 0..M {
-                    sum = sum.add_product(V::splat(-((M - r) as f64) * steps[r]), x[r][c]);
-                }
-                self.tail[c] = sum;
-            }
-            if self.one != 0.0 {
-                let back: f64 = (0..M).map(|r| (M - r) as f64 * steps[r]).sum();
-                self.tail_b += M as f64 * before_b - back;
-            }
-        }
-    }
-}
-
 pub(super) struct Steps<'a, F> {
     pub turn: &'a mut Turn,
-    pub sum: &'a mut f64,
     pub f: F,
 }
 
-impl<F: Fn(f64, usize) -> (f64, f64)> Work for Steps<'_, F> {
-    /// The latest step comes from a number, the ones before it from lanes that have had time to get there.
+/// 1 in lane r, 0 elsewhere; and 1 in the lanes after r.
+const ONLY: [[f64; LANES]; TURN] = lanes_of(true);
+const LATER: [[f64; LANES]; TURN] = lanes_of(false);
+
+const fn lanes_of(only: bool) -> [[f64; LANES]; TURN] {
+    let (mut lanes, mut r) = ([[0.0; LANES]; TURN], 0);
+    while r < TURN {
+        let mut l = r;
+        while l < LANES {
+            lanes[r][l] = if (l == r) == only { 1.0 } else { 0.0 };
+            l += 1;
+        }
+        r += 1;
+    }
+    lanes
+}
+
+impl<F: Fn(f64, usize) -> f64> Work for Steps<'_, F> {
+    /// The latest step comes from a number, the ones before it from lanes that have had time to get there. What was
+    /// found is kept in lanes, too: whoever loads lanes waits for numbers that were stored one by one.
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let Steps { turn, sum, f } = self;
-        let (mut raw, mut lanes, mut latest) = (turn.raw, V::load(&turn.raw), 0.0);
-        for r in 0..turn.count.min(TURN) {
+        let Steps { turn, f } = self;
+        let (mut raw, mut lanes, mut latest, mut steps) = (turn.raw, V::load(&turn.raw), 0.0, V::zero());
+        for r in 0..TURN {
             let before = &turn.shared[r.saturating_sub(1)];
             let found = V::add_one(raw[r], -latest, before[r]);
-            let (loss, step) = f(found, r);
             lanes = lanes.add_product(V::splat(-latest), V::load(before));
             lanes.store(&mut raw);
-            (turn.raw[r], turn.steps[r]) = (found, step);
-            latest = step;
-            *sum += loss;
+            latest = f(found, r);
+            steps = steps.add_product(V::splat(latest), V::load(&ONLY[r]));
         }
-    }
-}
-
-pub(super) struct Scaled<'a> {
-    pub turn: &'a mut Turn,
-    pub scale: &'a [f64; TURN],
-    pub after: &'a [f64; TURN],
-    pub one: f64,
-}
-
-impl Work for Scaled<'_> {
-    #[inline(always)]
-    fn run<V: Lanes>(self) {
-        let Scaled { turn, scale, after, one } = self;
-        let scale = V::load(scale);
-        for (shared, after) in turn.shared.iter_mut().zip(after) {
-            let ratio = V::zero().add_product(scale, V::splat(1.0 / after));
-            V::splat(one).add_product(V::load(shared), ratio).store(shared);
-        }
+        lanes.store(&mut turn.raw);
+        steps.store(&mut turn.steps);
     }
 }

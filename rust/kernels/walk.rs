@@ -1,7 +1,7 @@
 //! Walk: rows one by one, however they lie, and lanes of them; sums over long rows.
 
 use super::lanes::{LANES, Lanes};
-use super::{Element, Lines, ask, prefetch};
+use super::{Element, LINE, Lines, ask, prefetch};
 
 /// Numbers ahead that are asked for where rows lie one after the other, and from how long a row the processor sees by
 /// itself which way it goes.
@@ -127,22 +127,7 @@ pub(super) fn load_part<V: Lanes, T: Element>(x: &[T]) -> V {
     }
 }
 
-/// The nearest numbers of T.
-#[inline(always)]
-pub(super) fn stored<V: Lanes, T: Element>(sum: V) -> V {
-    if T::half(&[]).is_some() { sum.rounded() } else { sum }
-}
-
-/// sum + x w, where x is of T: the product is rounded to such numbers, unless they are as long as sums.
-#[inline(always)]
-pub(super) fn add_stored<V: Lanes, T: Element>(sum: V, x: V, w: V) -> V {
-    match T::half(&[]) {
-        Some(_) => sum.add(V::zero().add_product(x, w).rounded()),
-        None => sum.add_product(x, w),
-    }
-}
-
-/// x . w of a long row, in four chains (products as `add_stored` has them); asks for as many numbers from `soon` on.
+/// x . w of a long row, in four chains; asks for as many numbers from `soon` on.
 /// Written out in stretches of eight lanes, as short loops of unknown length leave the processor guessing.
 #[inline(always)]
 pub(super) fn dot<V: Lanes, T: Element>(x: &[T], w: &[f64], soon: *const T) -> f64 {
@@ -167,7 +152,7 @@ pub(super) fn dot<V: Lanes, T: Element>(x: &[T], w: &[f64], soon: *const T) -> f
         _ => {}
     }
     if !w_rest.is_empty() {
-        sums[3] = add_stored::<V, T>(sums[3], left(all, whole), left(w_all, whole));
+        sums[3] = sums[3].add_product(left(all, whole), left(w_all, whole));
     }
     ask(soon.wrapping_add(x.len() * 64 + w_last.len() * 8 + w_rest.len() - 1).cast(), 1);
     sums[0].add(sums[1]).add(sums[2].add(sums[3])).total()
@@ -185,7 +170,7 @@ pub(super) fn stretch<V: Lanes, T: Element, const C: usize>(
         ask(soon.wrapping_add(c * LANES).cast(), 1);
     }
     for c in 0..C {
-        sums[c % 4] = add_stored::<V, T>(sums[c % 4], load(&x[c]), V::load(&w[c]));
+        sums[c % 4] = sums[c % 4].add_product(load(&x[c]), V::load(&w[c]));
     }
 }
 
@@ -202,8 +187,8 @@ pub(super) fn totals<V: Lanes, const M: usize>(sums: [V; M]) -> [f64; M] {
     totals
 }
 
-/// grad += sum of slope times x over M rows, rounded to numbers as rows have them; asks for every other line from each
-/// `soon` on, as `dots` for the rest.
+/// grad += sum of slope times x over M rows, even and odd ones in chains of their own; asks for every other line from
+/// each `soon` on, as `dots` for the rest.
 #[inline(always)]
 pub(super) fn add_rows<V: Lanes, T: Element, const M: usize>(
     grad: &mut [f64],
@@ -211,45 +196,51 @@ pub(super) fn add_rows<V: Lanes, T: Element, const M: usize>(
     x: [&[T]; M],
     soon: Option<[*const T; M]>,
 ) {
-    let all = x.map(|x| &x[..grad.len()]);
+    let (all, mut splat) = (x.map(|x| &x[..grad.len()]), [V::zero(); M]);
     let (x, numbers) = (all.map(|x| x.as_chunks::<LANES>().0), grad.len());
     let (whole, rest) = grad.as_chunks_mut::<LANES>();
     let (lanes, rest) = (whole.len(), rest.len());
-    let slopes = slopes.map(V::splat);
+    for r in 0..M {
+        splat[r] = V::splat(slopes[r]);
+    }
     for (c, grad) in whole.iter_mut().enumerate() {
-        if let (Some(soon), true) = (soon, c % 2 == 1) {
+        if let (Some(soon), LINE) = (soon, c * LANES * size_of::<T>() % (2 * LINE)) {
             soon.iter().for_each(|soon| ask(soon.wrapping_add(c * LANES).cast(), 1));
         }
-        let mut sum = V::load(grad);
+        let mut sums = [V::load(grad), V::zero()];
         for r in 0..M {
-            sum = sum.add_product(slopes[r], load(&x[r][c]));
+            sums[r % 2] = sums[r % 2].add_product(splat[r], load(&x[r][c]));
         }
-        stored::<V, T>(sum).store(grad);
+        sums[0].add(sums[1]).store(grad);
     }
     if rest > 0 {
         let grad = &mut grad[numbers.saturating_sub(LANES)..];
-        let mut sum = V::load_part(grad);
+        let mut sums = [V::load_part(grad), V::zero()];
         for r in 0..M {
-            sum = sum.add_product(slopes[r], left(all[r], lanes));
+            sums[r % 2] = sums[r % 2].add_product(splat[r], left(all[r], lanes));
         }
-        unpadded([stored::<V, T>(sum)], grad);
+        unpadded([sums[0].add(sums[1])], grad);
     }
 }
 
 /// x . w of M rows; asks for every other line from each `soon` on.
 #[inline(always)]
-pub(super) fn dots<V: Lanes, const M: usize>(x: [&[f64]; M], w: &[f64], soon: Option<[*const f64; M]>) -> [f64; M] {
+pub(super) fn dots<V: Lanes, T: Element, const M: usize>(
+    x: [&[T]; M],
+    w: &[f64],
+    soon: Option<[*const T; M]>,
+) -> [f64; M] {
     let (whole, rest) = w.as_chunks::<LANES>();
     let all = x.map(|x| &x[..w.len()]);
     let x = all.map(|x| x.as_chunks::<LANES>().0);
     let mut sums = [V::zero(); M];
     for (c, lanes) in whole.iter().enumerate() {
         let lanes = V::load(lanes);
-        if let (Some(soon), true) = (soon, c % 2 == 0) {
+        if let (Some(soon), 0) = (soon, c * LANES * size_of::<T>() % (2 * LINE)) {
             soon.iter().for_each(|soon| ask(soon.wrapping_add(c * LANES).cast(), 1));
         }
         for r in 0..M {
-            sums[r] = sums[r].add_product(V::load(&x[r][c]), lanes);
+            sums[r] = sums[r].add_product(load(&x[r][c]), lanes);
         }
     }
     if let Some(soon) = soon {

@@ -5,10 +5,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{Failure, Outside, bug, choice, raise, released};
-use crate::error::Error;
+use crate::kernels::Element;
 use crate::loss::{Loss, loss};
 use crate::online::{self, Config, Elastic, Iterate, Outcome, Rate};
-use crate::row::{Csr, Grid, Index, Number, Table};
+use crate::row::{Csr, Grid, Index, Table};
 use crate::verdict::{Astray, Score, Told, Validation};
 
 /// Arrays that rows lie in, borrowed for the length of a call.
@@ -24,7 +24,7 @@ trait Source<'py>: Sized {
 
 struct Dense<'py, T: numpy::Element>(PyReadonlyArray2<'py, T>);
 
-impl<'py, T: Number + numpy::Element> Source<'py> for Dense<'py, T> {
+impl<'py, T: Element + numpy::Element> Source<'py> for Dense<'py, T> {
     type Table<'a>
         = Grid<'a, T>
     where
@@ -48,7 +48,7 @@ struct Sparse<'py, T: numpy::Element, I: numpy::Element> {
     d: usize,
 }
 
-impl<'py, T: Number + numpy::Element, I: Index + numpy::Element> Source<'py> for Sparse<'py, T, I> {
+impl<'py, T: Element + numpy::Element, I: Index + numpy::Element> Source<'py> for Sparse<'py, T, I> {
     type Table<'a>
         = Csr<'a, T, I>
     where
@@ -74,7 +74,7 @@ struct Request<'a, 'py> {
     told: &'a Bound<'py, PyAny>,
     validation: Option<&'a Bound<'py, PyAny>>,
     config: Config<'a>,
-    start: Iterate<f64>,
+    start: Iterate,
     observe: Option<&'a Py<PyAny>>,
 }
 
@@ -201,31 +201,22 @@ fn on<'py, S: Source<'py>>(
     go(py, &table, &told, Some(&validation), request.config, &request.start, request.observe)
 }
 
-/// Stored as `T`, or as the door has it.
-fn stored<S: Number, T: Number>(values: &[S]) -> Vec<T> {
-    values.iter().map(|&value| T::narrow(value.into())).collect()
-}
-
 fn go<'py, B: Table>(
     py: Python<'py>,
     table: &B,
     told: &Told,
     validation: Option<&Validation<B>>,
     config: Config,
-    start: &Iterate<f64>,
+    start: &Iterate,
     observe: Option<&Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let failure = Failure::default();
     let outcome = released(py, &failure, || {
-        let Iterate { w, b, mean_w, mean_b, t } = start;
-        let start = Iterate { w: stored(w), b: *b, mean_w: stored(mean_w), mean_b: *mean_b, t: *t };
         let mut outside = Outside { callback: observe, progress: None, failure: &failure, d: table.d() };
-        let Outcome { end, epochs, best, finite, averaged, astray } =
-            online::run(table, told, validation, &config, start, &mut outside)?;
-        let (w, mean_w): (Vec<f64>, Vec<f64>) = (stored(&end.w), stored(&end.mean_w));
-        Ok::<_, Error>((w, mean_w, end.b, end.mean_b, end.t, epochs, best, finite, averaged, astray))
+        online::run(table, told, validation, &config, start.clone(), &mut outside)
     })?;
-    let (w, mean_w, b, mean_b, t, epochs, best, finite, averaged, astray) = outcome;
+    let Outcome { end, epochs, best, finite, averaged, astray } = outcome;
+    let Iterate { w, mean_w, b, mean_b, t } = end;
     let out = PyDict::new(py);
     out.set_item("coef", w.into_pyarray(py))?;
     out.set_item("intercept", b)?;

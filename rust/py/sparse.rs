@@ -5,7 +5,8 @@ use pyo3::prelude::*;
 
 use super::raise;
 use crate::data::Standard;
-use crate::row::{Index, Number};
+use crate::kernels;
+use crate::row::Index;
 use crate::sparse::{Own, Places, Sparse, Values, tidy, transposed};
 
 /// One of two types that an array may have.
@@ -82,7 +83,7 @@ pub(super) fn compress<'py>(
     }
 }
 
-fn of<'py, T: Number + Element, I: Index + Element + TryFrom<usize>>(
+fn of<'py, T: kernels::Element + Element, I: Index + Element + TryFrom<usize>>(
     py: Python<'py>,
     (data, indices, indptr): (&Bound<'py, PyAny>, &Bound<'py, PyAny>, &Bound<'py, PyAny>),
     d: usize,
