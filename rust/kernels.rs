@@ -514,7 +514,7 @@ mod tests {
         let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
         let scales: Vec<f64> = (0..=at.len()).map(|i| 0.9f64.powi(i as i32)).collect();
         for set in Set::available() {
-            for d in (1..60).chain([64, 101]) {
+            for d in (1..60).chain([64, 65, 101, 128, 130]) {
                 let (values, y) = (wave(12 * (d + 3), 0.7), wave(at.len(), 0.2));
                 let short: Vec<f32> = values.iter().map(|&x| x as f32).collect();
                 for count in [at.len(), 8, 3] {

@@ -4,11 +4,14 @@ use std::ops::Range;
 
 use super::lanes::{LANES, Lanes};
 use super::walk::{Walk, add_rows, dot, left, load, load_part};
-use super::{Element, Lines, Online, TURN, Turn, Work};
+use super::{Element, LINE, Lines, Online, TURN, Turn, Work, ask};
 
-/// Features up to which rows take turns. To know how rows of a turn lie to each other costs more than to wait for each
-/// step, where they are long.
-const SHORT: usize = 48;
+/// Features up to which rows take turns; half of that where they have to be widened. To know how rows of a turn lie to
+/// each other costs more than to wait for each step, where they are long.
+const SHORT: usize = 128;
+/// Features up to which memory for later rows is asked for at once, while the steps wait for each other; else line by
+/// line, half of it with the products and half with the steps.
+const NEAR_BY: usize = 48;
 
 pub(super) struct ByRows<'a, 'f, T> {
     pub lines: Lines<'a, T>,
@@ -19,7 +22,8 @@ pub(super) struct ByRows<'a, 'f, T> {
 impl<T: Element> Work for ByRows<'_, '_, T> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        if self.line.w.len() <= SHORT { self.in_turns::<V>() } else { self.alone::<V>() }
+        let short = SHORT * size_of::<T>() / size_of::<f64>();
+        if self.line.w.len() <= short { self.in_turns::<V>() } else { self.alone::<V>() }
     }
 }
 
@@ -37,9 +41,12 @@ impl<T: Element> ByRows<'_, '_, T> {
         for i in (0..walk.count).step_by(TURN) {
             (turn.first, turn.count, turn.steps) = (i, TURN.min(walk.count - i), [0.0; TURN]);
             let x: [&[T]; TURN] = std::array::from_fn(|r| walk.row(i + r.min(turn.count - 1)));
-            let (sums, scale) = (Sums::<V>::of(&x, &near, squares), Scale::<V>::of(scales, i));
+            let soon = if turn.count == TURN && d > NEAR_BY { walk.asks(i) } else { None };
+            let (sums, scale) = (Sums::<V>::of(&x, &near, squares, soon), Scale::<V>::of(scales, i));
             sums.tell(&mut turn, b, squares, &scale);
-            walk.ask::<TURN>(i);
+            if d <= NEAR_BY {
+                walk.ask::<TURN>(i);
+            }
             steps(&mut turn);
             let (mut taken, mut back) = ([0.0; TURN], [0.0; TURN]);
             for r in 0..TURN {
@@ -49,11 +56,11 @@ impl<T: Element> ByRows<'_, '_, T> {
             }
             if !tail.is_empty() {
                 near_tail.add::<V>(turn.count as f64, &near);
-                near_tail.add_rows::<V, T>(back, x);
+                near_tail.add_rows::<V, T>(back, x, None);
                 let back: f64 = back.iter().sum();
                 tail_b.iter_mut().zip(&*b).for_each(|(tail, b)| *tail += turn.count as f64 * b + back);
             }
-            near.add_rows::<V, T>(taken, x);
+            near.add_rows::<V, T>(taken, x, soon);
             for b in b.iter_mut() {
                 turn.steps.iter().for_each(|step| *b -= step); // in order, so that its last bit is that of single steps
             }
@@ -145,17 +152,23 @@ impl Near {
 
     /// += the sum of slope times x, even rows and odd ones in chains of their own
     #[inline(always)]
-    fn add_rows<V: Lanes, T: Element>(&mut self, slopes: [f64; TURN], x: [&[T]; TURN]) {
+    fn add_rows<V: Lanes, T: Element>(&mut self, slopes: [f64; TURN], x: [&[T]; TURN], soon: Option<[*const T; TURN]>) {
         let (whole, mut splat) = (self.d / LANES, [V::zero(); TURN]);
         for r in 0..TURN {
             splat[r] = V::splat(slopes[r]);
         }
         for c in 0..whole {
+            if let (Some(soon), LINE) = (soon, c * LANES * size_of::<T>() % (2 * LINE)) {
+                soon.iter().for_each(|soon| ask(soon.wrapping_add(c * LANES).cast(), 1));
+            }
             let mut lanes = [V::zero(); TURN];
             for r in 0..TURN {
                 lanes[r] = load(&x[r].as_chunks::<LANES>().0[c]);
             }
             sum(&mut self.lanes[c], splat, lanes);
+        }
+        if let Some(soon) = soon {
+            soon.iter().for_each(|soon| ask(soon.wrapping_add(self.d - 1).cast(), 1));
         }
         if let Some((rest, _)) = self.rest_mut() {
             let mut lanes = [V::zero(); TURN];
@@ -219,12 +232,15 @@ struct Sums<V> {
 }
 
 impl<V: Lanes> Sums<V> {
-    /// Eight columns at a time, each of which is multiplied with eight numbers.
+    /// Eight columns at a time, each of which is multiplied with eight numbers; asks for rows that begin `soon`.
     #[inline(always)]
-    fn of<T: Element>(x: &[&[T]; TURN], w: &Near, squares: bool) -> Self {
+    fn of<T: Element>(x: &[&[T]; TURN], w: &Near, squares: bool, soon: Option<[*const T; TURN]>) -> Self {
         let zero = V::zero();
         let mut sums = Sums { raw: zero, shared: [zero; TURN - 1], square: zero };
         for (c, w_lanes) in w.whole().iter().enumerate() {
+            if let (Some(soon), 0) = (soon, c * LANES * size_of::<T>() % (2 * LINE)) {
+                soon.iter().for_each(|soon| ask(soon.wrapping_add(c * LANES).cast(), 1));
+            }
             let mut lanes = [zero; TURN];
             for r in 0..TURN {
                 lanes[r] = load(&x[r].as_chunks::<LANES>().0[c]);
