@@ -24,6 +24,8 @@ EPOCHS = 10
 ROUNDED = 2e-7
 #: how much float32 may take beyond float64
 NOISE = 1.05
+#: by how much fewer of the classes may be right
+CLOSE = 0.02
 #: what is left of the mean loss above its minimum, relatively
 EXCESS = 1e-8
 
@@ -144,8 +146,36 @@ def logistic(rounds: int) -> list[Measured]:
     return [Measured(name, work, our.seconds, [claim], our.rounds)]
 
 
+def softmax(rounds: int) -> list[Measured]:
+    """Ten classes by one loss against scikit-learn's one model for each; rows singly, as there, and in batches."""
+    n, d, classes, epochs = 50_000, 100, 10, EPOCHS
+    name, work = "softmax", f"SGDClassifier(softmax), n={n:,}, d={d}, {classes} classes, {epochs} epochs, shuffled"
+    if missing := needs_scikit_learn(name, work):
+        return missing
+    from sklearn import linear_model
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d))
+    y = np.argmax(X @ rng.standard_normal((d, classes)) + rng.gumbel(size=(n, classes)), axis=1)
+    given = {"learning_rate": "constant", "eta0": 0.01, "penalty": None, "max_iter": epochs, "tol": None}
+    theirs = linear_model.SGDClassifier(loss="log_loss", random_state=1, **given)
+    least = theirs.fit(X, y).score(X, y) - CLOSE
+    found = []
+    for size, what in ((1, "single rows"), (32, "B=32")):
+        ours = fastgd.SGDClassifier(loss="softmax", batch_size=size, random_state=1, **given)
+        if not ours.fit(X, y).score(X, y) >= least:
+            raise SystemExit(f"bench: {name}: fastgd is wrong: {ours.score(X, y):.3f} of the classes, not {least:.3f}")
+        works = {"fastgd": functools.partial(ours.fit, X, y), "scikit-learn": functools.partial(theirs.fit, X, y)}
+        our, their = in_turn(works, rounds).values()
+        ratio = their.seconds / our.seconds
+        claim = Claim("one against all", their.seconds, ratio, 20, at_least=True, rounds=their.rounds)
+        found.append(Measured(name, f"{work}, {what}", our.seconds, [claim], our.rounds))
+    return found
+
+
 def _reaches(model: Any, loss: Callable[[Any, Any], float], least: float) -> bool:
     return loss(model.coef_, model.intercept_) <= least * (1 + EXCESS)
 
 
-ROWS = {case.name: [functools.partial(against_scikit_learn, case)] for case in CASES} | {"logistic": [logistic]}
+ROWS = {case.name: [functools.partial(against_scikit_learn, case)] for case in CASES}
+ROWS |= {"softmax": [softmax], "logistic": [logistic]}

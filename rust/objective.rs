@@ -3,8 +3,8 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Online, Set, Turn};
-use crate::loss::{Loss, Rates, Reduction};
+use crate::kernels::{self, Lines, Online, Set, Turn};
+use crate::loss::{Loss, Rates, Reduction, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
 use crate::sparse::Sparse;
@@ -43,6 +43,8 @@ pub struct InTurn<'a> {
 pub struct Scratch {
     rows: Vec<f64>,
     raw: Vec<f64>,
+    /// Products of rows.
+    shared: Vec<f64>,
     y: Vec<f64>,
     weight: Vec<f64>,
     /// A gradient that nobody asked for.
@@ -152,6 +154,53 @@ impl Objective<'_> {
         sum
     }
 
+    /// The same by a few single rows in turn, each finding what those before it have done: raw_r is what w and b predict
+    /// before the first of them, less the sum of step_q (x_q . x_r + 1) over the rows before it, so that w and its
+    /// gradient go by once for all. Where the sum of losses isn't finite, nothing has changed.
+    pub fn step_in_turn(&self, batch: &Pick, theta: &mut [f64], turn: InTurn, scratch: &mut Scratch) -> f64 {
+        let (Problem { rows, outputs, told: width, .. }, count, d) =
+            (*self.problem, batch.len(), self.problem.rows.d());
+        let (w, b) = theta.split_at_mut(self.coefs());
+        let Scratch { rows: room, raw, y, weight, shared, .. } = scratch;
+        room.resize(count * d, 0.0);
+        rows.fill(batch, d, room);
+        let lines = Lines::Together { values: room, stride: d, beyond: 0 };
+        raw.resize(count * outputs, 0.0);
+        shared.resize(count * count, 0.0);
+        kernels::forward(self.set, lines, d, w, b, raw);
+        kernels::forward(self.set, lines, d, room, &[], shared);
+        let (told, factor, one) = (self.problem.targets(batch, y, weight), self.factor(1), b.len().min(1) as f64);
+        let mut sum = 0.0;
+        for r in 0..count {
+            let (steps, later) = raw[r * outputs..].split_at_mut(outputs);
+            let told = Told { y: &told.y[r * width..][..width], weight: told.weight.get(r..=r).unwrap_or(&[]) };
+            sum += self.loss.block(self.set, steps, told, outputs);
+            steps.iter_mut().for_each(|step| *step *= -turn.rates[r] * factor);
+            for (raw, shared) in later.chunks_exact_mut(outputs).zip(&shared[r * count + r + 1..]) {
+                raw.iter_mut().zip(&*steps).for_each(|(raw, step)| *raw += (shared + one) * step);
+            }
+        }
+        if !sum.is_finite() {
+            return sum;
+        }
+        let (tail_w, tail_b) = turn.tail.split_at_mut(turn.tail.len().min(w.len()));
+        if !tail_w.is_empty() {
+            tail_w.iter_mut().zip(&*w).for_each(|(tail, w)| *tail += count as f64 * w);
+            tail_b.iter_mut().zip(&*b).for_each(|(tail, b)| *tail += count as f64 * b);
+            let mut often = raw.clone(); // each step as often as it was there
+            for (r, steps) in often.chunks_exact_mut(outputs).enumerate() {
+                steps.iter_mut().for_each(|step| *step *= (count - r) as f64);
+                tail_b.iter_mut().zip(steps).for_each(|(tail, step)| *tail += *step);
+            }
+            kernels::backward(self.set, lines, d, &often, tail_w);
+        }
+        kernels::backward(self.set, lines, d, raw, w);
+        for steps in raw.chunks_exact(outputs) {
+            b.iter_mut().zip(steps).for_each(|(b, step)| *b += step);
+        }
+        sum
+    }
+
     /// The largest curvature of one row's part of the objective, for a loss of curvature `c`: c s_i (|x_i|^2 + 1).
     pub fn row_curvature(&self, i: usize, c: f64) -> f64 {
         let s = self.problem.weight.get(i).copied().unwrap_or(1.0);
@@ -209,15 +258,18 @@ impl Objective<'_> {
         watch: &mut Watch,
     ) -> Result<f64, Error> {
         if let Some(rows) = self.problem.rows.sparse() {
-            self.part_of_sparse(rows, batch, theta, grad, scratch, watch)
-        } else if self.problem.outputs == 1 {
-            let mut unasked = std::mem::take(&mut scratch.grad);
-            unasked.resize(theta.len(), 0.0);
-            let sum = self.part_of_one(batch, theta, grad.unwrap_or(&mut unasked), scratch, watch);
-            scratch.grad = unasked;
-            sum
-        } else {
-            self.part_of_many(batch, theta, grad, scratch, watch)
+            return self.part_of_sparse(rows, batch, theta, grad, scratch, watch);
+        }
+        match grad {
+            Some(grad) if self.problem.outputs == 1 => self.part_of_one(batch, theta, grad, scratch, watch),
+            None if self.problem.outputs == 1 => {
+                let mut unasked = std::mem::take(&mut scratch.grad);
+                unasked.resize(theta.len(), 0.0);
+                let sum = self.part_of_one(batch, theta, &mut unasked, scratch, watch);
+                scratch.grad = unasked;
+                sum
+            }
+            grad => self.part_of_many(batch, theta, grad, scratch, watch),
         }
     }
 
@@ -354,6 +406,47 @@ mod tests {
     use crate::data::Dense;
     use crate::loss::LOSSES;
     use crate::observe::Alone;
+
+    /// Single rows with several outputs, in turn: what steps one after the other come to, tail included.
+    #[test]
+    fn rows_in_turn_step_as_single_rows_do() {
+        let n = 8;
+        for (d, part) in [1, 3, 10, 20].into_iter().flat_map(|d| LOSSES.iter().map(move |part| (d, part))) {
+            let wave =
+                |count: usize, speed: f64| -> Vec<f64> { (0..count).map(|i| (i as f64 * speed).sin()).collect() };
+            let (values, weight) = (wave(n * d, 0.9), (0..n).map(|i| 0.5 + (i % 3) as f64).collect::<Vec<f64>>());
+            let (rows, order) = (Dense::new(&values, d).unwrap(), [7u32, 2, 2, 5, 0, 1]);
+            let (loss, facts) = crate::loss::loss(part.name, &[]).unwrap();
+            let (told, outputs) = if facts.targets.coupled() { (1, 3) } else { (3, 3) };
+            let candidates = [-1.0, 1.0, 0.0, 2.0, 5.0, -4.0];
+            let admitted: Vec<f64> = candidates.into_iter().filter(|&y| facts.targets.admit(y)).collect();
+            let y: Vec<f64> = (0..n * told).map(|i| admitted[i % admitted.len()].min(2.0)).collect();
+            for (weight, fit_intercept) in [(&[][..], true), (&weight, false)] {
+                let problem = Problem::new(&rows, n, &y, told, weight).unwrap();
+                let problem = if told == 1 { problem.coupled(outputs).unwrap() } else { problem };
+                let (penalty, reduction) = (Penalty::default(), facts.reduction);
+                let set = *Set::available().collect::<Vec<_>>().last().unwrap();
+                let objective =
+                    Objective { problem: &problem, loss: &*loss, reduction, penalty, fit_intercept, threads: 1, set };
+                let (rates, size) = (vec![0.02; order.len()], objective.size());
+                let start: Vec<f64> = wave(size, 1.1).iter().map(|theta| 0.1 * theta).collect();
+                let (mut theta, mut scratch) = ([start.clone(), start], Scratch::default());
+                let (mut tails, mut single) = ([vec![0.5; size], vec![0.5; size]], 0.0);
+                let turn = InTurn { rates: &rates, implicit: 0.0, tail: &mut tails[0] };
+                let sum = objective.step_in_turn(&Pick::at(&order), &mut theta[0], turn, &mut scratch);
+                for (i, rate) in rates.iter().enumerate() {
+                    let row = Pick::At { order: &order, stretch: i..i + 1 };
+                    single += objective.step_along(&row, &mut theta[1], *rate, &mut scratch);
+                    tails[1].iter_mut().zip(&theta[1]).for_each(|(tail, theta)| *tail += theta);
+                }
+                let found = [&theta[0][..], &tails[0], &[sum]].concat();
+                for (found, expected) in found.iter().zip([&theta[1][..], &tails[1], &[single]].concat()) {
+                    let apart = (found - expected).abs();
+                    assert!(apart <= 1e-12 * (1.0 + expected.abs()), "{} d={d}: {found} {expected}", part.name);
+                }
+            }
+        }
+    }
 
     /// Over the table: the gradient of a batch is the derivative of the batch's objective, weights and penalty
     /// included.

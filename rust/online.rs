@@ -384,7 +384,7 @@ impl<'a> Run<'a> {
         let ahead = (AHEAD_NUMBERS / d.max(1)).clamp(LEAST_AHEAD, AHEAD);
         let most = (STRETCH_NUMBERS / d.max(1)).clamp(LEAST_STRETCH, STRETCH);
         let mut queue = Queue::new(order, told, self.config.class_weight);
-        while queue.fill(most + ahead) > 0 {
+        while queue.fill(most + 2 * ahead) > 0 {
             let soon = &queue.rows[ahead.min(queue.rows.len())..];
             let mut count = self.look_ahead(most.min(queue.rows.len()));
             let lines = if self.by_turns { table.lines(&queue.rows[..count], soon) } else { None };
@@ -397,6 +397,9 @@ impl<'a> Run<'a> {
                 _ => {
                     count = count.max(1);
                     for (k, &i) in queue.rows[..count].iter().enumerate() {
+                        if let Some(&later) = soon.get(k + ahead) {
+                            table.later(later as usize);
+                        }
                         if let Some(&soon) = soon.get(k) {
                             table.soon(soon as usize);
                         }

@@ -220,6 +220,9 @@ pub trait Table: Sync {
     /// Asks for the memory of row `i` before it is needed.
     fn soon(&self, i: usize);
 
+    /// Asks for what `soon` must know of row `i`.
+    fn later(&self, _i: usize) {}
+
     /// The rows `at` as kernels take them, if they do; `soon` are asked for meanwhile.
     fn lines<'a>(&'a self, _at: &'a [u32], _soon: &'a [u32]) -> Option<Lines<'a, Self::Number>> {
         None
@@ -336,6 +339,11 @@ impl<T: Element, I: Index> Table for Csr<'_, T, I> {
         let row = self.row(i);
         prefetch(row.values);
         prefetch(row.at);
+    }
+
+    #[inline]
+    fn later(&self, i: usize) {
+        prefetch(&self.indptr[i..i + 2]);
     }
 }
 

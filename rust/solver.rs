@@ -3,6 +3,7 @@
 use crate::data::{Pick, Problem};
 use crate::error::Error;
 use crate::history::{History, Record};
+use crate::kernels::TURN;
 use crate::lazy::{Lazy, Turns};
 use crate::objective::{InTurn, Objective, Scratch};
 use crate::observe::{Observe, State, Watch};
@@ -281,6 +282,11 @@ impl<'a> Run<'a> {
                 }
                 let batch = order.part(seen..(seen + size).min(n));
                 let wanted = self.config.record.wants_step(self.steps + 1);
+                let turn = if along && size == 1 { self.steps_nobody_sees(n - seen).min(TURN) } else { 0 };
+                if turn > 1 && self.step_in_turn(&order.part(seen..seen + turn), &mut sum)? {
+                    seen += turn;
+                    continue;
+                }
                 if along && !wanted && seen + size < n {
                     let batch_sum = self.step_along(&batch)?;
                     if batch_sum.is_finite() {
@@ -357,6 +363,26 @@ impl<'a> Run<'a> {
             self.watch.tick(2 * batch.len() * self.theta.len())?;
         }
         Ok(sum)
+    }
+
+    /// Steps by single rows with several outputs, their losses added to `sum`; `false`, and nothing has changed, where
+    /// these aren't finite.
+    fn step_in_turn(&mut self, rows: &Pick, sum: &mut f64) -> Result<bool, Error> {
+        let (mut rates, count) = ([0.0; TURN], rows.len());
+        let rates = &mut rates[..count];
+        let time = Time { k: self.steps + 1, finished: self.epochs, last: self.last };
+        self.config.schedule.rates(self.lr, time, rates);
+        let turn = InTurn { rates, implicit: 0.0, tail: self.tail.make_room(0) };
+        let found = self.of_batches.step_in_turn(rows, &mut self.theta, turn, &mut self.scratch);
+        if !found.is_finite() {
+            return Ok(false);
+        }
+        *sum += found;
+        self.tail.make_room(count as u64);
+        self.steps += count as u64;
+        self.rate = rates[count - 1];
+        self.watch.tick(4 * count * (self.theta.len() + count * self.objective.problem.rows.d()))?;
+        Ok(true)
     }
 
     /// How many of the next steps, `left` in this epoch, can go by unmeasured and unrecorded.

@@ -5,6 +5,7 @@ Every refusal names the argument, what was given, and what is accepted.
 
 from __future__ import annotations
 
+import math
 import numbers
 import reprlib
 import sys
@@ -100,15 +101,16 @@ def real(
     value: Any, name: str, accepted: str = "a finite number", *, low: float = -np.inf, above: bool = False
 ) -> float:
     """A finite number >= low, or > low if `above`."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be {accepted}, got {value!r}")
+    if type(value) is not float:  # which is what most give
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value[()]
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} must be {accepted}, got {value!r}")
     try:
         number = float(value)
     except OverflowError:
         number = np.inf
-    if not np.isfinite(number) or number < low or (above and number == low):
+    if not math.isfinite(number) or number < low or (above and number == low):
         raise ValueError(f"{name} must be {accepted}, got {reprlib.repr(value)}")
     return number
 
@@ -129,6 +131,8 @@ def non_negative(value: Any, name: str, *, auto: bool = False) -> float:
 
 def integer(value: Any, name: str, *, low: int = 1, auto: bool = False) -> int:
     """An integer >= low that fits 63 bits."""
+    if type(value) is int and low <= value < 2**63:
+        return value
     accepted = _or_auto(f"an integer >= {low}", auto)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]

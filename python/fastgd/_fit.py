@@ -319,7 +319,8 @@ def _observer(callback: Callable[[State], bool | None], plan: Plan, handling: An
 def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     config, columns = plan.config, dict(solution["history"])
     coef, intercept = plan.back(solution["coef"], solution["intercept"])
-    beyond = not (np.isfinite(coef).all() and np.isfinite(intercept).all())
+    coef, intercept = np.ascontiguousarray(coef), np.ascontiguousarray(intercept)
+    beyond = not (_core.finite(coef) and _core.finite(intercept))
     if beyond:
         coef, intercept = config.coef, config.intercept
         solution = {**solution, "loss": np.nan, "status": "diverged"}
@@ -339,7 +340,7 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
         times = solution["halvings"]
         message += f"; the rate was halved {times} time{'' if times == 1 else 's'}, as a loss with kinks asks for"
     result = FitResult(
-        coef=np.ascontiguousarray(coef),
+        coef=coef,
         intercept=last,
         loss=solution["loss"],
         status=solution["status"],

@@ -2,7 +2,7 @@
 //! from memory for the first and from the cache for the last.
 
 use super::lanes::{LANES, Lanes};
-use super::walk::{Walk, add_rows, dots, lanes, padded, unpadded};
+use super::walk::{Walk, add_rows, dots, lanes, unpadded};
 use super::{Element, Lines, Slopes, Work};
 
 /// Rows that go through registers together.
@@ -119,8 +119,8 @@ impl<T: Element> Gradient<'_, '_, T> {
     #[inline(always)]
     fn short<V: Lanes, const C: usize>(&mut self) {
         let walk = Walk::new(self.lines, self.w.len());
-        let w = padded::<V, C>(self.w);
-        let (mut raw, mut grad) = ([0.0; GROUP], [padded::<V, C>(self.grad), [V::zero(); C]]);
+        let w = lanes::<V, f64, C>(self.w);
+        let (mut raw, mut grad) = ([0.0; GROUP], [lanes::<V, f64, C>(self.grad), [V::zero(); C]]);
         for first in (0..walk.count).step_by(GROUP) {
             let raw = &mut raw[..GROUP.min(walk.count - first)];
             let (fours, rest) = raw.as_chunks_mut::<TOGETHER>();

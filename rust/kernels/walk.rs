@@ -255,37 +255,16 @@ pub(super) fn dots<V: Lanes, T: Element, const M: usize>(
     totals(sums)
 }
 
-/// C lanes of numbers, as `lanes` has them; zeros for none.
-#[inline(always)]
-pub(super) fn padded<V: Lanes, const C: usize>(values: &[f64]) -> [V; C] {
-    let mut all = [[0.0; LANES]; C];
-    if !values.is_empty() {
-        let (first, last) = values.split_at((C - 1) * LANES);
-        all.as_flattened_mut()[..first.len()].copy_from_slice(first);
-        all[C - 1][offset::<C>(last)..][..last.len()].copy_from_slice(last);
-    }
-    let mut lanes = [V::zero(); C];
-    for c in 0..C {
-        lanes[c] = V::load(&all[c]);
-    }
-    lanes
-}
-
-/// Where the last lane begins.
-#[inline(always)]
-fn offset<const C: usize>(last: &[f64]) -> usize {
-    if C > 1 { LANES - last.len() } else { 0 }
-}
-
+/// Puts C lanes where `lanes` would find them: the last one first, as the others overwrite what it holds no numbers for.
 #[inline(always)]
 pub(super) fn unpadded<V: Lanes, const C: usize>(lanes: [V; C], values: &mut [f64]) {
-    let mut all = [[0.0; LANES]; C];
-    for c in 0..C {
-        lanes[c].store(&mut all[c]);
+    match values.last_chunk_mut() {
+        Some(last) => lanes[C - 1].store(last),
+        None => lanes[C - 1].store_part(values),
     }
-    let (first, last) = values.split_at_mut((C - 1) * LANES);
-    first.copy_from_slice(&all.as_flattened()[..first.len()]);
-    last.copy_from_slice(&all[C - 1][offset::<C>(last)..][..last.len()]);
+    for (c, values) in values.as_chunks_mut::<LANES>().0.iter_mut().take(C - 1).enumerate() {
+        lanes[c].store(values);
+    }
 }
 
 /// The first C lanes.
