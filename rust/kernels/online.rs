@@ -51,7 +51,7 @@ impl<T: Element> ByRows<'_, '_, T> {
             let (mut taken, mut back) = ([0.0; TURN], [0.0; TURN]);
             for r in 0..TURN {
                 // one by one, as lanes wait for numbers that were stored alone
-                taken[r] = -turn.steps[r] * scale.inverse[r];
+                taken[r] = if r < turn.count { -turn.steps[r] * scale.inverse[r] } else { 0.0 };
                 back[r] = (turn.count.max(r) - r) as f64 * -turn.steps[r];
             }
             if !tail.is_empty() {
