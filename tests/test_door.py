@@ -103,6 +103,35 @@ def test_every_layout_gives_the_same_bits(layout, dtype, tmp_path):
         np.testing.assert_array_equal(got.predict(laid), got.predict(rows))
 
 
+SEED = int(os.environ.get("FASTGD_TEST_SEED", "0"))
+#: about the number of features from which kernels go another way
+WIDTHS = [1, 2, 4, 5, 8, 9, 16, 17, 40, 41, 48, 49, 64, 65, 100, 128, 129]
+RUNS = {
+    "statistics": {},
+    "rows": {"lr": 0.001, "epochs": 3, "engine": "rows"},
+    "one row": {"lr": 0.001, "epochs": 3, "batch_size": 1},
+    "one row, implicit": {"lr": 0.001, "epochs": 3, "batch_size": 1, "optimizer": "implicit", "average": "tail"},
+    "few rows": {"lr": 0.001, "epochs": 3, "batch_size": 7},
+    "standard": {"lr": 0.001, "epochs": 3, "batch_size": 5, "standardize": True},
+}
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("run", RUNS)
+def test_the_same_numbers_give_the_same_bits(run, outputs):
+    """In float32 or float64, by rows or by columns, a few rows or as many as are packed."""
+    rng = np.random.default_rng(SEED)
+    for d in WIDTHS:
+        rows = rng.standard_normal((300 if d > 1 else 70_000, d)).astype(np.float32)
+        targets = rows.astype(np.float64) @ rng.standard_normal((d, outputs))
+        y = targets[:, 0] if outputs == 1 else targets
+        laid = (rows, rows.astype(np.float64), np.asfortranarray(rows), np.asfortranarray(rows.astype(np.float64)))
+        ends = [fastgd.fit(X, y, rng=1, **RUNS[run]) for X in laid]
+        for end in ends[1:]:
+            assert end.coef.tobytes() == ends[0].coef.tobytes(), (d, run)
+            assert (end.loss, np.all(end.intercept == ends[0].intercept)) == (ends[0].loss, True)
+
+
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "uint64"])
 def test_other_numbers_become_float64(dtype):
     values = (np.abs(X) * 3).clip(max=2).astype(dtype)

@@ -6,8 +6,8 @@ use super::lanes::{LANES, Lanes};
 use super::walk::{Walk, add_rows, dot, left, load, load_part};
 use super::{Element, LINE, Lines, Online, TURN, Turn, Work, ask};
 
-/// Features up to which rows take turns; half of that where they have to be widened. To know how rows of a turn lie to
-/// each other costs more than to wait for each step, where they are long.
+/// Features up to which rows take turns, however they are stored, so that this changes no bit. To know how rows of a
+/// turn lie to each other costs more than to wait for each step, where they are long.
 const SHORT: usize = 128;
 /// Features up to which memory for later rows is asked for at once, while the steps wait for each other; else line by
 /// line, half of it with the products and half with the steps.
@@ -22,8 +22,7 @@ pub(super) struct ByRows<'a, 'f, T> {
 impl<T: Element> Work for ByRows<'_, '_, T> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let short = SHORT * size_of::<T>() / size_of::<f64>();
-        if self.line.w.len() <= short { self.in_turns::<V>() } else { self.alone::<V>() }
+        if self.line.w.len() <= SHORT { self.in_turns::<V>() } else { self.alone::<V>() }
     }
 }
 
