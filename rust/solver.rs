@@ -16,6 +16,9 @@ use crate::tail::Tail;
 
 /// Rows that are stepped by in one pass: few enough that memory for later ones comes in meanwhile.
 const IN_TURN: usize = 64;
+/// Features for each output but the first up to which single rows with several outputs are stepped by in turn: beyond, the
+/// products of rows cost more than they save.
+const WIDE: usize = 512;
 
 /// How to run.
 pub struct Config {
@@ -264,6 +267,8 @@ impl<'a> Run<'a> {
         let mut lazy = Lazy::of(self.of_batches, self.config.optimizer.plain());
         let by_rows = size == 1 && lazy.is_none() && self.can_step_by_rows();
         let along = lazy.is_none() && !by_rows && self.can_step_along(size);
+        let in_turn =
+            along && size == 1 && self.objective.problem.rows.d() <= WIDE * (self.objective.problem.outputs - 1);
         let mut plateau = self.plateau();
         if !self.bounds.hold(self.loss) {
             return Ok(Status::Diverged);
@@ -282,7 +287,7 @@ impl<'a> Run<'a> {
                 }
                 let batch = order.part(seen..(seen + size).min(n));
                 let wanted = self.config.record.wants_step(self.steps + 1);
-                let turn = if along && size == 1 { self.steps_nobody_sees(n - seen).min(TURN) } else { 0 };
+                let turn = if in_turn { self.steps_nobody_sees(n - seen).min(TURN) } else { 0 };
                 if turn > 1 && self.step_in_turn(&order.part(seen..seen + turn), &mut sum)? {
                     seen += turn;
                     continue;
