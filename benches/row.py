@@ -165,11 +165,13 @@ def in_turn(works: dict[str, Callable[[], Any]], rounds: int, threads: int | Non
                     enough = FEWEST if name.startswith("fastgd") else 1
                     if len(taken[name]) >= enough and sum(taken[name]) > PATIENCE:
                         continue
-                    times, began = [], time.perf_counter()
-                    while sum(times) < SHORT:
+                    times: list[float] = []
+                    total = 0.0
+                    while total < SHORT:
+                        began = time.perf_counter()
                         work()
                         times.append(time.perf_counter() - began)
-                        began += times[-1]
+                        total += times[-1]
                     first[name].append(times[0])
                     taken[name].append(statistics.fmean(times[1:] or times))
     finally:

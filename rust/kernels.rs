@@ -211,8 +211,8 @@ pub fn gradient<T: Element>(
 /// Rows that take their steps together.
 pub const TURN: usize = 8;
 
-/// A few rows that take a step each, one after the other, as their formula sees them. Every lane of numbers has a line of
-/// the caches to itself, so that nobody waits for what was stored across two.
+/// A few rows that take a step each, one after the other, as their formula sees them. Every lane of numbers has a line
+/// of the caches to itself, so that nobody waits for what was stored across two.
 #[derive(Debug, Clone, Default)]
 #[repr(C, align(64))]
 pub struct Turn {
@@ -414,8 +414,8 @@ impl Place {
 #[allow(unsafe_code, reason = "a vector of zeros either aborts without memory or is touched at once")]
 pub fn untouched(count: usize) -> Option<Vec<f64>> {
     let layout = std::alloc::Layout::array::<f64>(count).ok().filter(|layout| layout.size() > 0)?;
-    // SAFETY: the layout is not empty and that of `count` numbers, of which all bits 0 is 0.0; the vector gives the memory
-    // back with the same layout.
+    // SAFETY: the layout is not empty and that of `count` numbers, of which all bits 0 is 0.0; the vector gives the
+    // memory back with the same layout.
     unsafe {
         let start = std::alloc::alloc_zeroed(layout).cast::<f64>();
         (!start.is_null()).then(|| Vec::from_raw_parts(start, count, count))
@@ -512,23 +512,29 @@ mod tests {
     #[test]
     fn single_rows_agree_with_their_naive_twin() {
         let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
-        let scales: Vec<f64> = (0..=at.len()).map(|i| 0.9f64.powi(i as i32)).collect();
+        let mut scales: Vec<f64> = (0..=at.len()).map(|i| 0.9f64.powi(i as i32)).collect();
+        scales.extend([0.0; 9]); // of rows that nobody visits
         for set in Set::available() {
             for d in (1..60).chain([64, 65, 101, 128, 130]) {
                 let (values, y) = (wave(12 * (d + 3), 0.7), wave(at.len(), 0.2));
-                let short: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+                let short_values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
                 for count in [at.len(), 8, 3] {
-                    let (at, scales) = (&at[..count], &scales[..=count]);
+                    let (at, mut scales) = (&at[..count], scales.clone());
+                    scales[count + 1..].fill(0.0);
                     let near_by = Lines::Together { values: &values[..count * (d + 3)], stride: d + 3, beyond: 0 };
                     let apart = Lines::Apart { values: &values, stride: d, at, soon: &at[2..] };
-                    let short = Lines::Apart { values: &short, stride: d, at, soon: &at[2..] };
+                    let short = Lines::Apart { values: &short_values, stride: d, at, soon: &at[2..] };
                     let what = format!("{set:?} {d} {count}");
                     stepped(set, near_by, d, (&[], &y), (1, 0.0, 0), &what);
                     stepped(set, apart, d, (&[], &y), (0, 2.0, d), &what);
                     stepped(set, near_by, d, (&[], &y), (1, 0.5, d + 1), &what);
-                    stepped(set, apart, d, (scales, &y), (1, 2.0, 0), &what);
-                    stepped(set, short, d, (&[], &y), (1, 0.5, d + 1), &what);
-                    stepped(set, short, d, (scales, &y), (0, 0.0, 0), &what);
+                    stepped(set, apart, d, (&scales, &y), (1, 2.0, 0), &what);
+                    let widened: Vec<f64> = short_values.iter().map(|&x| x.into()).collect();
+                    let wide = Lines::Apart { values: &widened, stride: d, at, soon: &at[2..] };
+                    for (scales, (intercepts, implicit, tail)) in [(&[][..], (1, 0.5, d + 1)), (&scales, (0, 0.0, 0))] {
+                        let found = stepped(set, short, d, (scales, &y), (intercepts, implicit, tail), &what);
+                        assert_eq!(found, stepped(set, wide, d, (scales, &y), (intercepts, implicit, tail), &what));
+                    }
                 }
             }
         }
@@ -542,7 +548,7 @@ mod tests {
         (scales, y): (&[f64], &[f64]),
         (intercepts, implicit, tail): (usize, f64, usize),
         what: &str,
-    ) {
+    ) -> Vec<f64> {
         let rates = vec![0.1 / d as f64; y.len()];
         let [found, expected] = [set, Set::NAIVE].map(|set| {
             let (mut w, mut b, mut tail) = (wave(d, 1.3), wave(intercepts + 1, 0.4)[1..].to_vec(), vec![1.0; tail]);
@@ -558,6 +564,34 @@ mod tests {
         });
         assert_eq!(found.len(), expected.len());
         near(&found, &expected, what);
+        found
+    }
+
+    /// Products of two rows that are no number, though no step that the rows take is too large.
+    #[test]
+    fn huge_rows_step_as_their_naive_twin() {
+        for set in Set::available() {
+            for d in [1, 3, 10, 20] {
+                for huge in [&[3][..], &[9], &[2, 5], &[0, 7, 8, 10]] {
+                    let (mut values, y) = (wave(11 * d, 0.7), wave(11, 0.2));
+                    huge.iter().for_each(|&i| values[i * d..][..d].iter_mut().for_each(|x| *x *= 1e160));
+                    let lines = Lines::Together { values: &values, stride: d, beyond: 0 };
+                    let [found, expected] = [set, Set::NAIVE].map(|set| {
+                        let (mut w, mut b, mut tail) = (vec![0.0; d], [0.0], vec![0.0; d + 1]);
+                        let line = Online { w: &mut w, b: &mut b, squares: false, scales: &[], tail: &mut tail };
+                        online(set, lines, line, &mut |turn| {
+                            let y = &y[turn.first..];
+                            steps(set, turn, |raw, r| if raw < y[r] { -1e-165 } else { 1e-165 });
+                        });
+                        [w, b.to_vec(), tail].concat()
+                    });
+                    for (found, expected) in found.iter().zip(&expected) {
+                        let apart = (found - expected).abs();
+                        assert!(apart <= 1e-12 * expected.abs(), "{set:?} {d} {huge:?}: {found} {expected}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -204,7 +204,7 @@ struct Tube {
 
 impl Loss for Tube {
     fn value(&self, raw: f64, y: f64) -> f64 {
-        ((raw - y).abs() - self.epsilon).max(0.0)
+        positive((raw - y).abs() - self.epsilon)
     }
 
     fn gradient(&self, raw: f64, y: f64) -> f64 {
@@ -559,6 +559,16 @@ mod tests {
                     let (slope, scale) = ((at(1e-6) - at(-1e-6)) / 2e-6, 1.0 + slopes[k].abs() + 1e-3 * at(0.0).abs());
                     assert!((slope - slopes[k]).abs() <= 1e-6 * scale, "{name} at {raw:?}, {y:?}: {slope} {slopes:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_has_no_loss() {
+        for part in LOSSES {
+            let (loss, facts) = loss(part.name, &[]).unwrap();
+            for y in [-1.0, 1.0, 0.0].into_iter().filter(|&y| facts.targets.admit(y) && !facts.targets.coupled()) {
+                assert!(loss.value(f64::NAN, y).is_nan(), "{}", part.name);
             }
         }
     }

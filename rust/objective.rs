@@ -43,8 +43,9 @@ pub struct InTurn<'a> {
 pub struct Scratch {
     rows: Vec<f64>,
     raw: Vec<f64>,
-    /// Products of rows.
+    /// Products of rows, and their steps as often as they count.
     shared: Vec<f64>,
+    often: Vec<f64>,
     y: Vec<f64>,
     weight: Vec<f64>,
     /// A gradient that nobody asked for.
@@ -154,14 +155,21 @@ impl Objective<'_> {
         sum
     }
 
-    /// The same by a few single rows in turn, each finding what those before it have done: raw_r is what w and b predict
-    /// before the first of them, less the sum of step_q (x_q . x_r + 1) over the rows before it, so that w and its
-    /// gradient go by once for all. Where the sum of losses isn't finite, nothing has changed.
-    pub fn step_in_turn(&self, batch: &Pick, theta: &mut [f64], turn: InTurn, scratch: &mut Scratch) -> f64 {
+    /// The same by a few single rows in turn, each finding what those before it have done: raw_r is what w and b
+    /// predict before the first of them, less the sum of step_q (x_q . x_r + 1) over the rows before it, so that w goes
+    /// by once for all. Where the sum of losses isn't finite, or a product of rows, nothing has changed, and the answer
+    /// isn't finite.
+    pub fn step_in_turn(
+        &self,
+        batch: &Pick,
+        theta: &mut [f64],
+        (rates, tail): (&[f64], &mut [f64]),
+        scratch: &mut Scratch,
+    ) -> f64 {
         let (Problem { rows, outputs, told: width, .. }, count, d) =
             (*self.problem, batch.len(), self.problem.rows.d());
         let (w, b) = theta.split_at_mut(self.coefs());
-        let Scratch { rows: room, raw, y, weight, shared, .. } = scratch;
+        let Scratch { rows: room, raw, y, weight, shared, often, .. } = scratch;
         room.resize(count * d, 0.0);
         rows.fill(batch, d, room);
         let lines = Lines::Together { values: room, stride: d, beyond: 0 };
@@ -169,13 +177,16 @@ impl Objective<'_> {
         shared.resize(count * count, 0.0);
         kernels::forward(self.set, lines, d, w, b, raw);
         kernels::forward(self.set, lines, d, room, &[], shared);
+        if shared.iter().any(|shared| !shared.is_finite()) {
+            return f64::NAN;
+        }
         let (told, factor, one) = (self.problem.targets(batch, y, weight), self.factor(1), b.len().min(1) as f64);
         let mut sum = 0.0;
         for r in 0..count {
             let (steps, later) = raw[r * outputs..].split_at_mut(outputs);
             let told = Told { y: &told.y[r * width..][..width], weight: told.weight.get(r..=r).unwrap_or(&[]) };
             sum += self.loss.block(self.set, steps, told, outputs);
-            steps.iter_mut().for_each(|step| *step *= -turn.rates[r] * factor);
+            steps.iter_mut().for_each(|step| *step *= -rates[r] * factor);
             for (raw, shared) in later.chunks_exact_mut(outputs).zip(&shared[r * count + r + 1..]) {
                 raw.iter_mut().zip(&*steps).for_each(|(raw, step)| *raw += (shared + one) * step);
             }
@@ -183,16 +194,16 @@ impl Objective<'_> {
         if !sum.is_finite() {
             return sum;
         }
-        let (tail_w, tail_b) = turn.tail.split_at_mut(turn.tail.len().min(w.len()));
+        let (tail_w, tail_b) = tail.split_at_mut(tail.len().min(w.len()));
         if !tail_w.is_empty() {
             tail_w.iter_mut().zip(&*w).for_each(|(tail, w)| *tail += count as f64 * w);
             tail_b.iter_mut().zip(&*b).for_each(|(tail, b)| *tail += count as f64 * b);
-            let mut often = raw.clone(); // each step as often as it was there
+            often.clone_from(raw); // each step as often as it was there
             for (r, steps) in often.chunks_exact_mut(outputs).enumerate() {
                 steps.iter_mut().for_each(|step| *step *= (count - r) as f64);
                 tail_b.iter_mut().zip(steps).for_each(|(tail, step)| *tail += *step);
             }
-            kernels::backward(self.set, lines, d, &often, tail_w);
+            kernels::backward(self.set, lines, d, often, tail_w);
         }
         kernels::backward(self.set, lines, d, raw, w);
         for steps in raw.chunks_exact(outputs) {
@@ -227,7 +238,7 @@ impl Objective<'_> {
     ) -> Result<f64, Error> {
         let sparse = self.problem.rows.sparse();
         let least = sparse.map_or(1, |rows| rows.d() / rows.width());
-        let least = 4 * self.problem.outputs * least.max(1); // so that the gradients of parts are small beside their rows
+        let least = 4 * self.problem.outputs * least.max(1); // so that gradients of parts are small beside their rows
         if are_one(batch.len(), least) {
             return self.part(batch, theta, grad, scratch, watch);
         }
@@ -432,7 +443,7 @@ mod tests {
                 let start: Vec<f64> = wave(size, 1.1).iter().map(|theta| 0.1 * theta).collect();
                 let (mut theta, mut scratch) = ([start.clone(), start], Scratch::default());
                 let (mut tails, mut single) = ([vec![0.5; size], vec![0.5; size]], 0.0);
-                let turn = InTurn { rates: &rates, implicit: 0.0, tail: &mut tails[0] };
+                let turn = (&rates[..], &mut tails[0][..]);
                 let sum = objective.step_in_turn(&Pick::at(&order), &mut theta[0], turn, &mut scratch);
                 for (i, rate) in rates.iter().enumerate() {
                     let row = Pick::At { order: &order, stretch: i..i + 1 };

@@ -6,7 +6,7 @@
 //! as many operations as it has features. Sums go in order, so that coefficients equal scikit-learn's to rounding.
 
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Element, Lines, Online, Set, TURN, Turn, set};
+use crate::kernels::{self, Element, Lines, Online, Set, Turn, set};
 use crate::loss::{Loss, Rates, Told as Targets};
 use crate::observe::{Observe, State, Watch};
 use crate::row::{Norms, Row, Table};
@@ -460,7 +460,7 @@ impl<'a> Run<'a> {
                 count = scales[1..].iter().position(|&scale| scale < SMALL).unwrap_or(most);
             }
         }
-        scales.resize(most + TURN, scales[scales.len() - 1]);
+        scales.resize(most + 1, scales[scales.len() - 1]);
         (self.rates, self.scales, self.left) = (rates, scales, left);
         count
     }

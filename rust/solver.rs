@@ -16,8 +16,8 @@ use crate::tail::Tail;
 
 /// Rows that are stepped by in one pass: few enough that memory for later ones comes in meanwhile.
 const IN_TURN: usize = 64;
-/// Features for each output but the first up to which single rows with several outputs are stepped by in turn: beyond, the
-/// products of rows cost more than they save.
+/// Features for each output but the first up to which single rows with several outputs are stepped by in turn: beyond,
+/// the products of rows cost more than they save.
 const WIDE: usize = 512;
 
 /// How to run.
@@ -114,8 +114,9 @@ struct Run<'a> {
     due: u64,
     stride: u64,
     theta: Vec<f64>,
-    /// Where theta was before the latest rows in turn.
+    /// Where theta was before the latest rows in turn, and the running sum of its tail.
     before: Vec<f64>,
+    before_tail: Vec<f64>,
     grad: Vec<f64>,
     /// The loss that came with `grad`.
     loss: f64,
@@ -161,6 +162,7 @@ impl<'a> Run<'a> {
             due: 0,
             stride: 1,
             before: theta.clone(),
+            before_tail: Vec::new(),
             grad: vec![0.0; theta.len()],
             loss: 0.0,
             grad_norm: 0.0,
@@ -377,8 +379,8 @@ impl<'a> Run<'a> {
         let rates = &mut rates[..count];
         let time = Time { k: self.steps + 1, finished: self.epochs, last: self.last };
         self.config.schedule.rates(self.lr, time, rates);
-        let turn = InTurn { rates, implicit: 0.0, tail: self.tail.make_room(0) };
-        let found = self.of_batches.step_in_turn(rows, &mut self.theta, turn, &mut self.scratch);
+        let tail = self.tail.make_room(0);
+        let found = self.of_batches.step_in_turn(rows, &mut self.theta, (rates, tail), &mut self.scratch);
         if !found.is_finite() {
             return Ok(false);
         }
@@ -432,24 +434,27 @@ impl<'a> Run<'a> {
     }
 
     /// A step by each of a few rows in turn, losses added to `sum`. Where one of these isn't finite `false`, and
-    /// neither steps nor `sum` have changed (but for the tail, whose run is over then), unless the rows were `seen` to
-    /// be fine.
+    /// nothing has changed, unless the rows were `seen` to be fine.
     fn step_by_rows(&mut self, rows: &Pick, sum: &mut f64, seen: bool) -> Result<bool, Error> {
         let Config { schedule, implicit, .. } = &mut *self.config;
         let (count, factor) = (rows.len(), self.objective.factor(1));
         self.before.copy_from_slice(&self.theta);
+        self.before_tail.clear();
+        self.before_tail.extend_from_slice(self.tail.make_room(0));
         let mut rates = [0.0; IN_TURN];
         let rates = &mut rates[..count];
         schedule.rates(self.lr, Time { k: self.steps + 1, finished: self.epochs, last: self.last }, rates);
         let rate = rates[count - 1];
         rates.iter_mut().for_each(|rate| *rate *= factor);
-        let turn = InTurn { rates, implicit: implicit.unwrap_or(0.0), tail: self.tail.make_room(count as u64) };
+        let turn = InTurn { rates, implicit: implicit.unwrap_or(0.0), tail: self.tail.make_room(0) };
         let found = self.of_batches.online(rows, &mut self.theta, turn, &mut self.scratch);
         if !found.is_finite() && !seen {
             self.theta.copy_from_slice(&self.before);
+            self.tail.make_room(0).copy_from_slice(&self.before_tail);
             return Ok(false);
         }
         *sum += found;
+        self.tail.make_room(count as u64);
         self.steps += count as u64;
         self.rate = rate;
         self.watch.tick(2 * count * self.theta.len())?;

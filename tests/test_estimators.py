@@ -343,6 +343,41 @@ def test_sparse_rows_may_lie_anyhow(dtype):
         np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=1e-12 if dtype == "float64" else 1e-5)
 
 
+@pytest.mark.parametrize("n", [5, 12, 40])
+@pytest.mark.parametrize("power", [-1.0, -0.3])
+def test_l2_may_leave_nothing_of_coefficients(power, n):
+    """Rates that grow, until a step of l2 is as long as the coefficients."""
+    rng = np.random.default_rng(SEED)
+    rows, y = rng.uniform(0.5, 1.0, (n, 3)), np.ones(n)
+    options = {"eta0": 0.05, "alpha": 1.0, "learning_rate": "invscaling", "power_t": power, "shuffle": False}
+    options |= {"max_iter": 1, "tol": None, "loss": "epsilon_insensitive"}
+    ours, theirs = (quiet(model(**options), rows, y) for model in (fastgd.SGDRegressor, linear_model.SGDRegressor))
+    assert difference(ours, theirs) <= 1e-9
+
+
+def test_a_huge_row_does_not_keep_a_run_from_its_end():
+    rng = np.random.default_rng(SEED)
+    rows = rng.standard_normal((200, 3))
+    y = rows[:, 0] > 0
+    rows[17] *= 1e155
+    options = {"loss": "perceptron", "penalty": None, "learning_rate": "constant", "eta0": 1.0, "random_state": 0}
+    ours, theirs = (quiet(model(**options), rows, y) for model in (fastgd.SGDClassifier, linear_model.SGDClassifier))
+    assert (ours.n_iter_, ours.t_) == (theirs.n_iter_, theirs.t_)
+    assert np.isfinite(ours.history_.loss).all()
+
+
+@pytest.mark.parametrize("d", [1, 8, 20, 64, 65, 128, 129])
+@pytest.mark.parametrize("loss", ["hinge", "log_loss"])
+def test_float32_rows_give_the_path_of_the_same_numbers(loss, d):
+    rng = np.random.default_rng(SEED)
+    rows = rng.standard_normal((100, d)).astype(np.float32)
+    y = rows[:, 0] > 0
+    options = {"loss": loss, "random_state": 0, "max_iter": 4, "tol": None}
+    short, long = (quiet(fastgd.SGDClassifier(**options), X, y) for X in (rows, rows.astype(np.float64)))
+    assert short.history_.loss.tobytes() == long.history_.loss.tobytes()
+    assert short.coef_.tobytes() == long.coef_.astype(np.float32).tobytes()
+
+
 BROKEN = {
     "indptr beyond the end": lambda A: A.indptr.__setitem__(-1, A.indptr[-1] + 1000),
     "indptr falls": lambda A: A.indptr.__setitem__(3, A.indptr[2] - 1),

@@ -69,6 +69,28 @@ def test_paths_agree(loss, batch_size, shuffle, fit_intercept, dtype):
     agree(X.astype(dtype), y, **options, epochs=epochs, fit_intercept=fit_intercept, record="step", rng=1)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("average", [False, "tail"])
+@pytest.mark.parametrize("loss", ["mse", "absolute", "huber", "hinge", "log_loss"])
+def test_rows_whose_products_are_no_number_step_as_they_should(loss, average, outputs, seed):
+    """|x|^2 of some is beyond a float64, which those about them must not feel."""
+    rng = np.random.default_rng(seed)
+    for huge in ([3], [0, 1], [17, 39], []):
+        X = rng.standard_normal((40, 3))
+        y = (X @ rng.standard_normal((3, outputs)) > 0) * 1.0
+        y = y if loss == "log_loss" else 2 * y - 1
+        X[huge] *= 1e155
+        for lr in (1e-300, 1e-3):
+            options = {"loss": loss, "lr": lr, "batch_size": 1, "epochs": 3, "average": average, "standardize": False}
+            given = X, y[:, 0] if outputs == 1 else y
+            ours, theirs = (fit(*given, **options, rng=1) for fit in (fastgd.fit, reference.fit))
+            assert ours.status == theirs.status
+            np.testing.assert_allclose(ours.coef, theirs.coef, rtol=1e-9, atol=1e-300)
+            losses = (np.where(np.isfinite(run.history.loss), run.history.loss, np.inf) for run in (ours, theirs))
+            np.testing.assert_allclose(*losses, rtol=1e-9)
+
+
 OPTIONS = [
     {"l2": 0.3},
     {"l1": 0.2},

@@ -53,6 +53,8 @@ pub(super) trait Lanes: Copy {
         }
         columns
     }
+    /// These lanes, but from `at` on those of `other`, whatever is in either.
+    fn and_from(self, at: usize, other: Self) -> Self;
     /// sum + a b of single numbers
     fn add_one(sum: f64, a: f64, b: f64) -> f64;
 
@@ -125,6 +127,11 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    fn and_from(self, at: usize, other: Self) -> Self {
+        Plain(std::array::from_fn(|l| if l < at { self.0[l] } else { other.0[l] }))
+    }
+
+    #[inline(always)]
     fn widest(self, other: Self) -> Self {
         Plain(std::array::from_fn(|l| if other.0[l].abs() > self.0[l] { other.0[l].abs() } else { self.0[l] }))
     }
@@ -164,6 +171,9 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(crate) struct Avx512(__m512d);
 
+    // SAFETY, of every block below: these types are only named by `run`, after the processor said that it has the
+    // instructions; what is loaded and stored is borrowed by the argument, and where a mask is, no more than that is
+    // touched.
     impl Avx512 {
         /// [(0 + 4) + (2 + 6), (1 + 5) + (3 + 7)]
         #[inline(always)]
@@ -206,8 +216,6 @@ mod x86 {
         }
     }
 
-    // SAFETY, of every block below: these types are only named by `run`, after the processor said that it has the
-    // instructions; what is loaded and stored is borrowed by the argument, and masked loads touch no more than `x`.
     impl Lanes for Avx2 {
         #[inline(always)]
         fn splat(value: f64) -> Self {
@@ -276,6 +284,15 @@ mod x86 {
         #[inline(always)]
         fn over(self, other: Self) -> Self {
             unsafe { Avx2(_mm256_div_pd(self.0, other.0), _mm256_div_pd(self.1, other.1)) }
+        }
+
+        #[inline(always)]
+        fn and_from(self, at: usize, other: Self) -> Self {
+            let from = &LAST[LANES - at.min(LANES)..][..LANES];
+            unsafe {
+                let (low, high) = (_mm256_loadu_pd(from.as_ptr().cast()), _mm256_loadu_pd(from.as_ptr().add(4).cast()));
+                Avx2(_mm256_blendv_pd(self.0, other.0, low), _mm256_blendv_pd(self.1, other.1, high))
+            }
         }
 
         #[inline(always)]
@@ -389,6 +406,11 @@ mod x86 {
         #[inline(always)]
         fn over(self, other: Self) -> Self {
             unsafe { Avx512(_mm512_div_pd(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        fn and_from(self, at: usize, other: Self) -> Self {
+            unsafe { Avx512(_mm512_mask_mov_pd(self.0, (0xffu32 << at.min(LANES)) as u8, other.0)) }
         }
 
         #[inline(always)]

@@ -29,65 +29,78 @@ impl<T: Element> Work for ByRows<'_, '_, T> {
 impl<T: Element> ByRows<'_, '_, T> {
     /// Eight steps a turn. With p_r = x_r . w + b before the first of them, raw_r is p_r less the sum of
     /// step_q (x_q . x_r + 1) over the steps before it: so a step waits for one number, not for all of w. Where rows
-    /// run out, the last one makes up the number, without a step.
+    /// run out, the last one makes up the number, without a step. Rows whose products are too large for a number step
+    /// one by one.
     #[inline(always)]
-    fn in_turns<V: Lanes>(self) {
-        let ByRows { lines, line, steps } = self;
-        let Online { w, b, squares, scales, tail } = line;
-        let (d, walk, mut turn) = (w.len(), Walk::new(lines, w.len()), Turn::default());
-        let (tail, tail_b) = tail.split_at_mut(tail.len().min(d));
-        let (mut near, mut near_tail) = (Near::of(w), Near::of(tail));
+    fn in_turns<V: Lanes>(mut self) {
+        let (d, walk, mut turn) = (self.line.w.len(), Walk::new(self.lines, self.line.w.len()), Turn::default());
+        let of_w = self.line.tail.len().min(d);
+        let (mut near, mut near_tail) = (Near::of(self.line.w), Near::of(&self.line.tail[..of_w]));
         for i in (0..walk.count).step_by(TURN) {
             (turn.first, turn.count, turn.steps) = (i, TURN.min(walk.count - i), [0.0; TURN]);
             let x: [&[T]; TURN] = std::array::from_fn(|r| walk.row(i + r.min(turn.count - 1)));
             let soon = if turn.count == TURN && d > NEAR_BY { walk.asks(i) } else { None };
-            let (sums, scale) = (Sums::<V>::of(&x, &near, squares, soon), Scale::<V>::of(scales, i));
-            sums.tell(&mut turn, b, squares, &scale);
+            let squares = self.line.squares;
+            let (sums, scale) = (Sums::<V>::of(&x, &near, squares, soon), Scale::<V>::of(self.line.scales, i));
+            if !sums.tell(&mut turn, self.line.b, squares, &scale) {
+                near.put(self.line.w);
+                near_tail.put(&mut self.line.tail[..of_w]);
+                for i in i..i + turn.count {
+                    self.one::<V>(walk, i, &mut turn);
+                }
+                (near, near_tail) = (Near::of(self.line.w), Near::of(&self.line.tail[..of_w]));
+                continue;
+            }
             if d <= NEAR_BY {
                 walk.ask::<TURN>(i);
             }
-            steps(&mut turn);
+            (self.steps)(&mut turn);
             let (mut taken, mut back) = ([0.0; TURN], [0.0; TURN]);
             for r in 0..TURN {
                 // one by one, as lanes wait for numbers that were stored alone
                 taken[r] = if r < turn.count { -turn.steps[r] * scale.inverse[r] } else { 0.0 };
                 back[r] = (turn.count.max(r) - r) as f64 * -turn.steps[r];
             }
+            let Online { b, tail, .. } = &mut self.line;
             if !tail.is_empty() {
                 near_tail.add::<V>(turn.count as f64, &near);
                 near_tail.add_rows::<V, T>(back, x, None);
                 let back: f64 = back.iter().sum();
-                tail_b.iter_mut().zip(&*b).for_each(|(tail, b)| *tail += turn.count as f64 * b + back);
+                tail[d..].iter_mut().zip(&**b).for_each(|(tail, b)| *tail += turn.count as f64 * b + back);
             }
             near.add_rows::<V, T>(taken, x, soon);
             for b in b.iter_mut() {
                 turn.steps.iter().for_each(|step| *b -= step); // in order, so that its last bit is that of single steps
             }
         }
-        near.put(w);
-        near_tail.put(tail);
+        near.put(self.line.w);
+        near_tail.put(&mut self.line.tail[..of_w]);
     }
 
     /// Each row sees what all before it have done.
     #[inline(always)]
-    fn alone<V: Lanes>(self) {
-        let ByRows { lines, line, steps } = self;
-        let Online { w, b, squares, scales, tail } = line;
-        let (walk, mut turn) = (Walk::new(lines, w.len()), Turn { count: 1, ..Turn::default() });
+    fn alone<V: Lanes>(mut self) {
+        let (walk, mut turn) = (Walk::new(self.lines, self.line.w.len()), Turn::default());
         for i in 0..walk.count {
-            let x = walk.row(i);
-            turn.first = i;
-            let (scale, after) = (scales.get(i).unwrap_or(&1.0), scales.get(i + 1).unwrap_or(&1.0));
-            turn.raw[0] = scale * dot::<V, T>(x, w, walk.soon(i)) + b.iter().sum::<f64>();
-            if squares {
-                turn.square[0] = square::<V, T>(x) + b.len() as f64;
-            }
-            steps(&mut turn);
-            add_rows::<V, T, 1>(w, [-turn.steps[0] / after], [x], None);
-            b.iter_mut().for_each(|b| *b -= turn.steps[0]);
-            for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&*b)) {
-                *tail += theta;
-            }
+            self.one::<V>(walk, i, &mut turn);
+        }
+    }
+
+    /// The step of row i.
+    #[inline(always)]
+    fn one<V: Lanes>(&mut self, walk: Walk<T>, i: usize, turn: &mut Turn) {
+        let Online { w, b, squares, scales, tail } = &mut self.line;
+        let (x, scale, after) = (walk.row(i), scales.get(i).unwrap_or(&1.0), scales.get(i + 1).unwrap_or(&1.0));
+        (turn.first, turn.count) = (i, 1);
+        turn.raw[0] = scale * dot::<V, T>(x, w, walk.soon(i)) + b.iter().sum::<f64>();
+        if *squares {
+            turn.square[0] = square::<V, T>(x) + b.len() as f64;
+        }
+        (self.steps)(turn);
+        add_rows::<V, T, 1>(w, [-turn.steps[0] / after], [x], None);
+        b.iter_mut().for_each(|b| *b -= turn.steps[0]);
+        for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&**b)) {
+            *tail += theta;
         }
     }
 }
@@ -285,19 +298,22 @@ impl<V: Lanes> Sums<V> {
         }
     }
 
+    /// What the rows are told; whether all products of two of them are numbers.
     #[inline(always)]
-    fn tell(&self, turn: &mut Turn, b: &[f64], squares: bool, scale: &Scale<V>) {
-        let (b, one) = (V::splat(b.iter().sum::<f64>()), V::splat(b.len() as f64));
+    fn tell(&self, turn: &mut Turn, b: &[f64], squares: bool, scale: &Scale<V>) -> bool {
+        let (b, one, mut none) = (V::splat(b.iter().sum::<f64>()), V::splat(b.len() as f64), V::zero());
         b.add_product(self.raw, scale.before).store(&mut turn.raw);
-        for ((told, shared), (inverse, later)) in
-            turn.shared.iter_mut().zip(&self.shared).zip(scale.inverse.iter().zip(&LATER))
-        {
-            let ratio = V::zero().add_product(scale.before, V::splat(*inverse));
-            V::zero().add_product(one.add_product(*shared, ratio), V::load(later)).store(told);
+        let each = turn.shared.iter_mut().zip(&self.shared).zip(scale.inverse).enumerate();
+        for (q, ((told, shared), inverse)) in each {
+            let ratio = V::zero().add_product(scale.before, V::splat(inverse));
+            let shared = V::zero().and_from(q + 1, one.add_product(*shared, ratio));
+            none = none.add_product(shared, V::zero());
+            shared.store(told);
         }
         if squares {
             one.add(self.square).store(&mut turn.square);
         }
+        none.total() == 0.0
     }
 }
 
@@ -321,23 +337,6 @@ pub(super) struct Steps<'a, F> {
     pub f: F,
 }
 
-/// 1 in lane r, 0 elsewhere; and 1 in the lanes after r.
-const ONLY: [[f64; LANES]; TURN] = lanes_of(true);
-const LATER: [[f64; LANES]; TURN] = lanes_of(false);
-
-const fn lanes_of(only: bool) -> [[f64; LANES]; TURN] {
-    let (mut lanes, mut r) = ([[0.0; LANES]; TURN], 0);
-    while r < TURN {
-        let mut l = r;
-        while l < LANES {
-            lanes[r][l] = if (l == r) == only { 1.0 } else { 0.0 };
-            l += 1;
-        }
-        r += 1;
-    }
-    lanes
-}
-
 impl<F: Fn(f64, usize) -> f64> Work for Steps<'_, F> {
     /// The latest step comes from a number, the ones before it from lanes that have had time to get there. What was
     /// found is kept in lanes, too: whoever loads lanes waits for numbers that were stored one by one.
@@ -351,7 +350,7 @@ impl<F: Fn(f64, usize) -> f64> Work for Steps<'_, F> {
             lanes = lanes.add_product(V::splat(-latest), V::load(before));
             lanes.store(&mut raw);
             latest = f(found, r);
-            steps = steps.add_product(V::splat(latest), V::load(&ONLY[r]));
+            steps = steps.and_from(r, V::splat(latest));
         }
         lanes.store(&mut turn.raw);
         steps.store(&mut turn.steps);

@@ -255,7 +255,7 @@ pub(super) fn dots<V: Lanes, T: Element, const M: usize>(
     totals(sums)
 }
 
-/// Puts C lanes where `lanes` would find them: the last one first, as the others overwrite what it holds no numbers for.
+/// Puts C lanes where `lanes` would find them: the last one first, as the others overwrite what it has no numbers for.
 #[inline(always)]
 pub(super) fn unpadded<V: Lanes, const C: usize>(lanes: [V; C], values: &mut [f64]) {
     match values.last_chunk_mut() {
