@@ -183,3 +183,9 @@ def test_full_batch_that_takes_long_is_told_of_the_accelerated_rule() -> None:
     assert fastgd.SGDClassifier(**options, optimizer="accelerated").fit(X, LABELS).n_iter_ < slow.n_iter_ / 2
     with pytest.warns(ConvergenceWarning, match="raise max_iter$"):
         fastgd.SGDRegressor(max_iter=2).fit(X, Y)
+
+
+def test_labels_of_several_kinds_are_refused_by_name() -> None:
+    for labels in (["a", 1, None, "a"], ["a", 1.5, "b", 2.5]):
+        with pytest.raises(TypeError, match=r"y must hold labels of one kind, got .*str"):
+            fastgd.SGDClassifier().fit(np.arange(4.0)[:, None], np.array(labels, object))

@@ -284,3 +284,15 @@ def test_early_stopping_that_returns_the_start_says_so():
         model.fit(X, y)
     with pytest.warns(fastgd.DivergenceWarning, match="'optimal' begins there by itself"):
         fastgd.SGDClassifier(loss="softmax", random_state=0).fit(100 * X, y)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "softmax"])
+def test_classes_that_can_be_separated_are_told(loss):
+    """The minimum is at infinity, where no epoch ends; a penalty, or one row on the wrong side, brings it near."""
+    x, y = np.arange(10.0), (np.arange(10) > 4) * 1.0
+    with pytest.warns(fastgd.ConvergenceWarning, match="the minimum is at infinity: l2 > 0"):
+        fastgd.fit(x, y, loss=loss)
+    assert "infinity" not in fastgd.fit(x, y, loss=loss, l2=0.1).message
+    mixed = np.where(x == 2, 1.0, y)
+    assert fastgd.fit(x, mixed, loss=loss).status == "converged"
+    assert "infinity" not in fastgd.fit(x, y, loss=loss, lr=0.1, epochs=5).message

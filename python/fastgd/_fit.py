@@ -334,6 +334,8 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     message = _message(plan, solution, beyond=beyond and solution["n_steps"] > 0) + _returned(config, solution)
     if least_at_zero(config.loss) and solution["n_steps"] and not np.any(coef):
         message += "; with all coefficients 0 this loss is 0, the least it can be: hinge asks for more"
+    if solution["status"] == "max_epochs" and plan.automatic_epochs and _separates(plan, coef, last):
+        message += "; every row is on its class's side, so that the minimum is at infinity: l2 > 0 brings it near"
     if halvings:
         message += f"; the automatic rate was too large and was halved {halvings} time{'' if halvings == 1 else 's'}"
     elif solution["halvings"]:
@@ -362,6 +364,17 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     ):
         warnings.warn(result.message, ConvergenceWarning, stacklevel=4)
     return result
+
+
+def _separates(plan: Plan, coef: Array, intercept: Any) -> bool:
+    """Whether no row is on the wrong side, where larger coefficients would then always be better."""
+    problem, config = plan.problem, plan.config
+    if config.loss[0] not in ("log_loss", "softmax") or config.l1 or config.l2:
+        return False
+    d = problem.X.shape[1]
+    raw = _core.predict(problem.X, None, coef.reshape(-1, d), np.array(intercept, np.float64).reshape(-1))
+    right = (raw > 0) == (problem.y > 0.5) if config.loss[0] == "log_loss" else raw.argmax(axis=1) == problem.y[:, 0]
+    return bool(np.all(right))
 
 
 def _returned(config: Config, solution: Solution) -> str:

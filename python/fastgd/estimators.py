@@ -551,7 +551,11 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
     def _fit(self, X: Any, y: Any, sample_weight: Any, start: Any, validation: Any, classes: Any) -> SGDClassifier:
         partial = validation is None
         X, y = self._read(X, y, first=not hasattr(self, "coef_"), numeric=False)
-        check_classification_targets(y)
+        try:
+            check_classification_targets(y)
+        except TypeError as error:  # of labels that can't be sorted
+            kinds = ", ".join(sorted({type(label).__name__ for label in np.ravel(y)}))
+            raise TypeError(f"y must hold labels of one kind, got {kinds}") from error
         self._take_classes(y, classes, partial=partial)
         weight = self._read_weights(sample_weight, X)
         rows, y_val = self._read_validation(X, *(validation or (None, None)))
