@@ -133,7 +133,7 @@ def test_coefficients_are_those_of_scikit_learn(kind, loss):
     assert number > 50
 
 
-@pytest.mark.skipif(NAIVE, reason="this is what it asks for")
+@pytest.mark.skipif(NAIVE, reason="it would start itself: this is what its child runs under")
 def test_coefficients_are_those_of_scikit_learn_whatever_grows_where_sums_go_in_its_order():
     cases = [(kind, loss) for kind in OURS for loss in GROWING if loss in REGRESSION or kind != "regressor"]
     tests = [f"{__file__}::test_coefficients_are_those_of_scikit_learn[{kind}-{loss}]" for kind, loss in cases]
