@@ -70,8 +70,12 @@ impl<'a> Pick<'a> {
 
     /// Blocks of at most `size` rows, in order.
     pub fn blocks(&self, size: usize) -> impl Iterator<Item = Pick<'a>> + use<'a> {
-        let (pick, len) = (self.clone(), self.len());
-        (0..len).step_by(size).map(move |from| pick.part(from..(from + size).min(len)))
+        let (pick, len, mut from) = (self.clone(), self.len(), 0);
+        std::iter::from_fn(move || {
+            let block = (from < len).then(|| pick.part(from..(from + size).min(len)));
+            from += size;
+            block
+        })
     }
 
     /// Copies the picked rows of an array with `width` numbers a row, and asks for those that come soon.
@@ -203,6 +207,7 @@ impl<'a, T: Element> Dense<'a, T> {
     }
 
     /// The picked rows where they lie, if they can be worked on there; `values` are all.
+    #[inline]
     fn lines<'s, S>(&'s self, values: Option<&'s [S]>, pick: &'s Pick) -> Option<Lines<'s, S>> {
         let values = values.filter(|_| self.standard.mean.is_empty() && !self.by_columns)?;
         match pick {
@@ -405,6 +410,8 @@ pub struct Problem<'a> {
     /// (n), or empty for all ones
     pub weight: &'a [f64],
     pub n: usize,
+    /// Number of features.
+    pub d: usize,
     pub mean_weight: f64,
     /// Rows that are worked on together.
     pub block: usize,
@@ -428,8 +435,8 @@ impl<'a> Problem<'a> {
         if !sound {
             return Err(Error::argument("sample_weight", "others", "finite, >= 0 and not all 0, with a finite sum"));
         }
-        let block = block_size(rows.d(), outputs);
-        Ok(Problem { rows, y, told: outputs, outputs, weight, n, mean_weight, block })
+        let (d, told) = (rows.d(), outputs);
+        Ok(Problem { rows, y, told, outputs, weight, n, d, mean_weight, block: block_size(d, outputs) })
     }
 
     /// The same targets, one a row, for a loss that sees so many outputs together.
@@ -441,7 +448,7 @@ impl<'a> Problem<'a> {
             let given = format!("{} targets a row for {outputs} outputs", self.told);
             return Err(Error::argument("y", given, "one target a row for at least one output"));
         }
-        Ok(Problem { outputs, block: block_size(self.rows.d(), outputs), ..self })
+        Ok(Problem { outputs, block: block_size(self.d, outputs), ..self })
     }
 
     /// Targets and weights (none if all are 1) of the picked rows; `y` and `weight` are for what has to be brought

@@ -208,6 +208,25 @@ pub fn gradient<T: Element>(
     sums
 }
 
+/// Of rows of one number, with raw_i = w x_i + b: the sums of s_i f(raw_i, y_i), of the slopes s_i g(raw_i, y_i), and of
+/// slopes times x_i. `s` may be empty for all ones.
+#[inline]
+pub fn singles<T: Element>(
+    set: Set,
+    lines: Lines<T>,
+    (w, b): (f64, f64),
+    (y, s): (&[f64], &[f64]),
+    f: impl Fn(f64, f64) -> f64,
+    g: impl Fn(f64, f64) -> f64,
+) -> [f64; 3] {
+    let mut sums = [0.0; 3];
+    match set {
+        Set::NAIVE => sums = naive::singles(lines, (w, b), (y, s), f, g),
+        _ => run(set, gradient::Singles { lines, w, b, y, s, f, g, sums: &mut sums }),
+    }
+    sums
+}
+
 /// Rows that take their steps together.
 pub const TURN: usize = 8;
 
@@ -627,6 +646,35 @@ mod tests {
                     let lines = Lines::Apart { values: &wide, stride: d + 2, at, soon };
                     let of_wide = gradient(set, lines, &w, 0.3, &mut grads[1], f);
                     assert_eq!((of_half, &grads[0]), (of_wide, &grads[1]), "{set:?} d={d} rows={rows}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn single_numbers_agree_with_their_naive_twin() {
+        let (at, in_order): (Vec<u32>, Vec<u32>) = (0..70).map(|i| (i * 9 % 70, i)).unzip();
+        let (f, g) = (|raw: f64, y: f64| (raw - y).powi(2) + 1.0, |raw: f64, y: f64| 2.0 * (raw - y) + 0.5);
+        for set in Set::available() {
+            for count in 0..70 {
+                let (values, y, s) = (wave(210, 0.7), wave(count, 0.2), wave(count, 0.4));
+                let half: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+                let wide: Vec<f64> = half.iter().map(|&x| x.into()).collect();
+                let found = |lines, s| singles(set, lines, (1.3, 0.3), (&y, s), f, g);
+                for s in [&[][..], &s] {
+                    let what = format!("{set:?} {count} {}", s.len());
+                    let together = Lines::Together { values: &values[..count], stride: 1, beyond: 9 };
+                    let strided = Lines::Together { values: &values[..3 * count], stride: 3, beyond: 0 };
+                    let apart =
+                        Lines::Apart { values: &values, stride: 2, at: &at[..count], soon: &at[count.min(8)..] };
+                    for lines in [together, strided, apart] {
+                        near(&found(lines, s), &naive::singles(lines, (1.3, 0.3), (&y, s), f, g), &what);
+                    }
+                    let short = Lines::Together { values: &half[..count], stride: 1, beyond: 0 };
+                    let widened = Lines::Together { values: &wide[..count], stride: 1, beyond: 0 };
+                    let picked = Lines::Apart { values: &wide, stride: 1, at: &in_order[..count], soon: &[] };
+                    let of_short = singles(set, short, (1.3, 0.3), (&y, s), f, g);
+                    assert_eq!([of_short; 2], [found(widened, s), found(picked, s)], "{what}");
                 }
             }
         }

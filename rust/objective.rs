@@ -4,7 +4,7 @@
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
 use crate::kernels::{self, Lines, Online, Set, Turn};
-use crate::loss::{Loss, Rates, Reduction, Told};
+use crate::loss::{Loss, Rates, Reduction, Singles, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
 use crate::sparse::Sparse;
@@ -57,7 +57,7 @@ pub struct Scratch {
 impl Objective<'_> {
     /// How many of the parameters are coefficients.
     pub fn coefs(&self) -> usize {
-        self.problem.outputs * self.problem.rows.d()
+        self.problem.outputs * self.problem.d
     }
 
     /// How many parameters there are.
@@ -294,6 +294,9 @@ impl Objective<'_> {
         scratch: &mut Scratch,
         watch: &mut Watch,
     ) -> Result<f64, Error> {
+        if self.problem.d == 1 {
+            return self.part_of_singles(batch, theta, grad, scratch, watch);
+        }
         let Problem { rows, .. } = *self.problem;
         let ((w, b), mut sum) = (theta.split_at(self.coefs()), 0.0);
         let (grad_w, grad_b) = grad.split_at_mut(w.len());
@@ -311,6 +314,30 @@ impl Objective<'_> {
             watch.tick(2 * block.len() * w.len())?;
         }
         Ok(sum)
+    }
+
+    /// The same where there is one feature, too.
+    fn part_of_singles(
+        &self,
+        batch: &Pick,
+        theta: &[f64],
+        grad: &mut [f64],
+        scratch: &mut Scratch,
+        watch: &mut Watch,
+    ) -> Result<f64, Error> {
+        let (rows, line, mut sums) = (self.problem.rows, (theta[0], theta.get(1).copied().unwrap_or(0.0)), [0.0; 3]);
+        for block in batch.blocks(self.problem.block) {
+            let Scratch { rows: room, y, weight, .. } = &mut *scratch;
+            let told = self.problem.targets(&block, y, weight);
+            let lines = rows.short(&block).map_or_else(|| Singles::Wide(rows.block(&block, room)), Singles::Short);
+            let found = self.loss.singles(self.set, lines, line, told);
+            sums = std::array::from_fn(|i| sums[i] + found[i]);
+            watch.tick(2 * block.len())?;
+        }
+        let [loss, slope, product] = sums;
+        grad[0] += product;
+        grad[1..].iter_mut().for_each(|grad| *grad += slope);
+        Ok(loss)
     }
 
     /// Over sparse rows, at a cost of their numbers and of the parameters; `grad` is 0 so far.

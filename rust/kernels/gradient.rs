@@ -1,8 +1,9 @@
 //! Gradient: predictions, losses and the gradient of rows, a few of them at a time, for one output. The rows are read
-//! from memory for the first and from the cache for the last.
+//! from memory for the first and from the cache for the last; single numbers once, as they fit registers.
 
 use super::lanes::{LANES, Lanes};
-use super::walk::{Walk, add_rows, dots, lanes, unpadded};
+use super::passes::{eight, weights};
+use super::walk::{Walk, add_rows, dots, lanes, load, load_part, unpadded};
 use super::{Element, Lines, Slopes, Work};
 
 /// Rows that go through registers together.
@@ -26,7 +27,7 @@ impl<T: Element> Work for Gradient<'_, '_, T> {
     #[inline(always)]
     fn run<V: Lanes>(mut self) {
         match self.w.len() {
-            1 => self.single::<V>(),
+            1 => self.few::<V, 1>(),
             2 => self.few::<V, 2>(),
             3 => self.few::<V, 3>(),
             4 => self.few::<V, 4>(),
@@ -50,36 +51,10 @@ impl<T: Element> Gradient<'_, '_, T> {
         for slopes in whole {
             sum = sum.add(V::load(slopes));
         }
-        self.sums.1 += sum.total() + rest.iter().sum::<f64>();
-    }
-
-    /// One feature: eight rows are a lane.
-    #[inline(always)]
-    fn single<V: Lanes>(&mut self) {
-        let (walk, w) = (Walk::new(self.lines, 1), V::splat(self.w[0]));
-        let (mut x, mut raw, mut sum) = ([0.0; GROUP], [0.0; GROUP], V::zero());
-        for first in (0..walk.count).step_by(GROUP) {
-            let count = GROUP.min(walk.count - first);
-            let padded = count.next_multiple_of(LANES);
-            if walk.at.is_none() && walk.stride == 1 {
-                x.iter_mut().zip(&walk.values[first..][..count]).for_each(|(x, &value)| *x = value.into());
-            } else {
-                for (i, x) in (first..).zip(&mut x[..count]) {
-                    walk.ask::<1>(i);
-                    *x = walk.row(i)[0].into();
-                }
-            }
-            let (lanes, _) = x[..padded].as_chunks::<LANES>();
-            for (x, raw) in lanes.iter().zip(raw.as_chunks_mut().0) {
-                V::splat(self.b).add_product(V::load(x), w).store(raw);
-            }
-            self.slopes::<V>(first, &mut raw[..count]);
-            raw[count..padded].fill(0.0);
-            for (x, raw) in lanes.iter().zip(raw.as_chunks().0) {
-                sum = sum.add_product(V::load(x), V::load(raw));
-            }
+        if !rest.is_empty() {
+            sum = sum.add(V::load_part(rest));
         }
-        self.grad[0] += sum.total();
+        self.sums.1 += sum.total();
     }
 
     /// D features, one number after the other, in two sums.
@@ -187,6 +162,69 @@ impl<T: Element> Gradient<'_, '_, T> {
             }
         }
     }
+}
+
+pub(super) struct Singles<'a, T, F, G> {
+    pub lines: Lines<'a, T>,
+    pub w: f64,
+    pub b: f64,
+    pub y: &'a [f64],
+    pub s: &'a [f64],
+    pub f: F,
+    pub g: G,
+    /// Of losses, slopes, and slopes times x.
+    pub sums: &'a mut [f64; 3],
+}
+
+impl<T: Element, F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Work for Singles<'_, T, F, G> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        if self.s.is_empty() { self.by_eight::<V, false>() } else { self.by_eight::<V, true>() }
+    }
+}
+
+impl<T: Element, F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Singles<'_, T, F, G> {
+    /// Eight rows are a lane.
+    #[inline(always)]
+    fn by_eight<V: Lanes, const WEIGHTED: bool>(self) {
+        let (walk, mut sums) = (Walk::new(self.lines, 1), [V::zero(); 3]);
+        let together = walk.at.is_none() && walk.stride == 1;
+        let (y, rest) = self.y[..walk.count].as_chunks::<LANES>();
+        for (c, y) in y.iter().enumerate() {
+            let x = if together { load(&walk.values.as_chunks().0[c]) } else { apart(walk, c * LANES, LANES) };
+            let [values, slopes] = self.at_lanes::<V, WEIGHTED>(x, y, c * LANES);
+            let slopes = V::load(&slopes);
+            sums = [sums[0].add(V::load(&values)), sums[1].add(slopes), sums[2].add_product(x, slopes)];
+        }
+        if !rest.is_empty() {
+            let (first, count, mut y) = (y.len() * LANES, rest.len(), [0.0; LANES]);
+            V::load_part(rest).store(&mut y);
+            let x = if together { load_part(&walk.values[first..][..count]) } else { apart(walk, first, count) };
+            let [values, slopes] = self.at_lanes::<V, WEIGHTED>(x, &y, first);
+            let (values, slopes) = (V::load_part(&values[..count]), V::load_part(&slopes[..count]));
+            sums = [sums[0].add(values), sums[1].add(slopes), sums[2].add_product(x, slopes)];
+        }
+        *self.sums = [sums[0].total(), sums[1].total(), sums[2].total()];
+    }
+
+    /// Losses and slopes of the rows from the first on.
+    #[inline(always)]
+    fn at_lanes<V: Lanes, const WEIGHTED: bool>(&self, x: V, y: &[f64; LANES], first: usize) -> [[f64; LANES]; 2] {
+        let mut raw = [0.0; LANES];
+        V::splat(self.b).add_product(x, V::splat(self.w)).store(&mut raw);
+        let s = if WEIGHTED { weights(self.s, 1, first) } else { [1.0; LANES] };
+        let (values, slopes) = eight(raw, *y, s, &self.f, &self.g);
+        [values, slopes]
+    }
+}
+
+/// A few rows of one number that lie anyhow.
+#[inline(always)]
+fn apart<V: Lanes, T: Element>(walk: Walk<T>, first: usize, count: usize) -> V {
+    let mut x = [0.0; LANES];
+    walk.ask::<LANES>(first);
+    x[..count].iter_mut().zip(first..).for_each(|(x, i)| *x = walk.row(i)[0].into());
+    V::load(&x)
 }
 
 /// The lanes of x . w

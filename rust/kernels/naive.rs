@@ -44,6 +44,22 @@ pub fn gradient<T: Element>(lines: Lines<T>, w: &[f64], b: f64, grad: &mut [f64]
     sums
 }
 
+pub fn singles<T: Element>(
+    lines: Lines<T>,
+    (w, b): (f64, f64),
+    (y, s): (&[f64], &[f64]),
+    f: impl Fn(f64, f64) -> f64,
+    g: impl Fn(f64, f64) -> f64,
+) -> [f64; 3] {
+    let mut sums = [0.0; 3];
+    for (i, x) in each(lines, 1).enumerate() {
+        let (x, s) = (x[0].into(), s.get(i).copied().unwrap_or(1.0));
+        let (value, slope) = (s * f(x * w + b, y[i]), s * g(x * w + b, y[i]));
+        sums = [sums[0] + value, sums[1] + slope, sums[2] + slope * x];
+    }
+    sums
+}
+
 #[allow(clippy::too_many_arguments, reason = "as the kernel")]
 pub fn centre<T: Element>(
     lines: Lines<T>,

@@ -324,14 +324,20 @@ pub(super) struct Pointwise<'a, F, G> {
 impl<F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Work for Pointwise<'_, F, G> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let Pointwise { a, b, s, width, f, g, sum } = self;
+        let (s, width) = (self.s, self.width);
+        if s.is_empty() {
+            return self.with::<V>(|_| [1.0; LANES]);
+        }
+        self.with::<V>(|from| weights(s, width, from));
+    }
+}
+
+impl<F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Pointwise<'_, F, G> {
+    /// The same with the weights of eight numbers from some place on.
+    #[inline(always)]
+    fn with<V: Lanes>(self, weights: impl Fn(usize) -> [f64; LANES]) {
+        let Pointwise { a, b, f, g, sum, .. } = self;
         let b = &b[..a.len()];
-        let weights = |from: usize| -> [f64; LANES] {
-            if s.is_empty() {
-                return [1.0; LANES];
-            }
-            std::array::from_fn(|l| s.get((from + l) / width).copied().unwrap_or(0.0))
-        };
         let ((whole, a_rest), (b, b_rest)) = (a.as_chunks_mut::<LANES>(), b.as_chunks::<LANES>());
         let (mut sums, done) = (V::zero(), whole.len() * LANES);
         for (c, (a, b)) in whole.iter_mut().zip(b).enumerate() {
@@ -352,9 +358,15 @@ impl<F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Work for Pointwise<'_, F, G
     }
 }
 
+/// The weights of eight numbers from some place on, each being that of `width` numbers; 0 beyond the last.
+#[inline(always)]
+pub(super) fn weights(s: &[f64], width: usize, from: usize) -> [f64; LANES] {
+    std::array::from_fn(|l| s.get((from + l) / width).copied().unwrap_or(0.0))
+}
+
 /// s f and s g of eight numbers at once; one formula after the other, so that each becomes instructions on all of them.
 #[inline(always)]
-fn eight(
+pub(super) fn eight(
     x: [f64; LANES],
     y: [f64; LANES],
     s: [f64; LANES],
