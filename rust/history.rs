@@ -32,23 +32,27 @@ pub struct History {
     pub seconds: Vec<f64>,
     /// Empty without validation rows.
     pub val_loss: Vec<f64>,
+    /// Records that there is room for in every column, and how many there will be.
+    room: usize,
+    expected: usize,
 }
 
+/// Coefficients that room is made for at once, before it is known whether they come.
+const AT_ONCE: usize = 1 << 16;
+
 impl History {
+    /// No record yet, of so many.
+    pub fn expecting(records: usize) -> Self {
+        History { expected: records, ..History::default() }
+    }
+
     /// Appends a state; with `outputs` intercepts even where the model has none (they are 0).
     ///
     /// # Errors
     /// If memory runs out; nothing is appended then.
     pub fn push(&mut self, state: &State, val_loss: Option<f64>, seconds: f64, outputs: usize) -> Result<(), Error> {
-        let bytes = 8 * (self.coef.len() + state.coef.len());
-        let memory = |_| Error::Memory { what: "the history, of which record=None keeps nothing", bytes };
-        self.coef.try_reserve(state.coef.len()).map_err(memory)?;
-        self.intercept.try_reserve(outputs).map_err(memory)?;
-        for column in [&mut self.loss, &mut self.rate, &mut self.grad_norm, &mut self.seconds, &mut self.val_loss] {
-            column.try_reserve(1).map_err(memory)?;
-        }
-        for column in [&mut self.epoch, &mut self.step] {
-            column.try_reserve(1).map_err(memory)?;
+        if self.len() == self.room {
+            self.make_room(state.coef.len(), outputs)?;
         }
         self.epoch.push(state.epoch as i64);
         self.step.push(state.step as i64);
@@ -60,6 +64,24 @@ impl History {
         self.grad_norm.push(state.grad_norm);
         self.seconds.push(seconds);
         self.val_loss.extend(val_loss);
+        Ok(())
+    }
+
+    /// Makes room for all records that are expected, if they are few, then for twice as many as there are.
+    #[cold]
+    fn make_room(&mut self, coefs: usize, outputs: usize) -> Result<(), Error> {
+        let more = self.expected.min(AT_ONCE / coefs).max(self.len()).max(1);
+        let bytes = 8 * (self.coef.len() + coefs);
+        let memory = |_| Error::Memory { what: "the history, of which record=None keeps nothing", bytes };
+        self.coef.try_reserve_exact(more * coefs).map_err(memory)?;
+        self.intercept.try_reserve_exact(more * outputs).map_err(memory)?;
+        for column in [&mut self.loss, &mut self.rate, &mut self.grad_norm, &mut self.seconds, &mut self.val_loss] {
+            column.try_reserve_exact(more).map_err(memory)?;
+        }
+        for column in [&mut self.epoch, &mut self.step] {
+            column.try_reserve_exact(more).map_err(memory)?;
+        }
+        self.room += more;
         Ok(())
     }
 
@@ -86,6 +108,7 @@ impl History {
         for column in [&mut self.loss, &mut self.rate, &mut self.grad_norm, &mut self.seconds, &mut self.val_loss] {
             every_second(column, 1);
         }
+        self.room = self.len();
     }
 
     /// The update after which the last record was made.

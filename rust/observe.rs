@@ -38,6 +38,11 @@ pub trait Observe {
     /// # Errors
     /// `Error::Interrupted` when the observer itself failed.
     fn epoch(&mut self, state: &State) -> Result<bool, Error>;
+
+    /// Whether an epoch's end takes time of somebody else's.
+    fn takes_time(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody looks.
@@ -51,11 +56,19 @@ impl Observe for Alone {
     fn epoch(&mut self, _state: &State) -> Result<bool, Error> {
         Ok(false)
     }
+
+    fn takes_time(&self) -> bool {
+        false
+    }
 }
 
 /// Work, in multiplications, between two looks at the clock: well under a millisecond.
 const WORK: usize = 1 << 18;
 const INTERVAL: Duration = Duration::from_millis(50);
+/// Work that takes less than a microsecond, and how often the time is asked for meanwhile before it is looked up again:
+/// that takes as long as a hundred multiplications.
+const MOMENT: usize = 1 << 11;
+const OFTEN: u32 = 8;
 
 /// Counts work, now and then looks at the clock, and every 50 ms lets the observer look up.
 pub struct Watch<'a> {
@@ -65,6 +78,10 @@ pub struct Watch<'a> {
     began: Instant,
     looked: Instant,
     interval: Duration,
+    /// The time, the work when it was looked up, and how often it may still be told.
+    seconds: f64,
+    then: usize,
+    left: u32,
 }
 
 impl<'a> Watch<'a> {
@@ -72,7 +89,8 @@ impl<'a> Watch<'a> {
     pub fn new(observe: &'a mut dyn Observe) -> Self {
         let now = Instant::now();
         let reached = Reached { epoch: 0, loss: f64::NAN };
-        Watch { observe, reached, work: 0, began: now, looked: now, interval: INTERVAL }
+        let (work, began, looked, interval) = (0, now, now, INTERVAL);
+        Watch { observe, reached, work, began, looked, interval, seconds: 0.0, then: 0, left: 0 }
     }
 
     /// Says that `work` more multiplications are done.
@@ -82,9 +100,11 @@ impl<'a> Watch<'a> {
     #[inline]
     pub fn tick(&mut self, work: usize) -> Result<(), Error> {
         self.work += work;
-        if self.work < WORK {
-            return Ok(());
-        }
+        if self.work < WORK { Ok(()) } else { self.look() }
+    }
+
+    #[cold]
+    fn look(&mut self) -> Result<(), Error> {
         self.work = 0;
         if self.looked.elapsed() < self.interval {
             return Ok(());
@@ -99,12 +119,20 @@ impl<'a> Watch<'a> {
     /// What the observer answers.
     pub fn epoch(&mut self, state: &State) -> Result<bool, Error> {
         self.reached = Reached { epoch: state.epoch, loss: state.loss };
+        if self.observe.takes_time() {
+            self.left = 0;
+        }
         self.observe.epoch(state)
     }
 
-    /// Seconds since the start.
-    pub fn seconds(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
+    /// Seconds since the start, some microsecond ago.
+    #[inline]
+    pub fn seconds(&mut self) -> f64 {
+        if self.left == 0 || self.work.wrapping_sub(self.then) >= MOMENT {
+            (self.seconds, self.then, self.left) = (self.began.elapsed().as_secs_f64(), self.work, OFTEN);
+        }
+        self.left -= 1;
+        self.seconds
     }
 }
 
@@ -136,6 +164,24 @@ mod tests {
         watch.interval = Duration::ZERO;
         assert_eq!((watch.tick(1), watch.tick(WORK)), (Ok(()), Err(Error::Interrupted)));
         assert!(observe.0.is_some_and(|reached| reached.epoch == 0 && reached.loss.is_nan()));
+    }
+
+    #[test]
+    fn the_time_is_looked_up_after_some_work_and_after_everything_that_takes_time() {
+        let mut alone = Alone;
+        let mut watch = Watch::new(&mut alone);
+        let began = watch.seconds();
+        assert!((1..OFTEN).all(|_| watch.seconds() == began) && watch.seconds() > began);
+        let state = State { epoch: 3, step: 12, loss: 0.5, coef: &[1.0], intercept: &[], rate: 0.1, grad_norm: 1.0 };
+        let then = watch.seconds();
+        assert_eq!((watch.epoch(&state), watch.seconds()), (Ok(false), then));
+        watch.tick(MOMENT).unwrap();
+        assert!(watch.seconds() > then);
+        let mut observe = Impatient::default();
+        let mut watch = Watch::new(&mut observe);
+        let then = watch.seconds();
+        watch.epoch(&state).unwrap();
+        assert!(watch.seconds() > then);
     }
 
     #[test]

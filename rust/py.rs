@@ -344,6 +344,10 @@ impl Observe for Outside<'_> {
             callback.bind(py).call1(arguments)?.is_truthy()
         }))
     }
+
+    fn takes_time(&self) -> bool {
+        self.callback.is_some()
+    }
 }
 
 /// Minimises the objective that `problem` and `config` (of `fastgd._fit`) describe.

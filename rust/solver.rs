@@ -152,13 +152,19 @@ impl<'a> Run<'a> {
         config.optimizer.init(&theta);
         let last =
             config.epochs.saturating_mul(config.batch_size.map_or(1, |size| objective.problem.n.div_ceil(size) as u64));
+        let records = match config.record {
+            Record::Nothing => 0,
+            Record::Epochs => config.epochs.saturating_add(1),
+            Record::Steps(every) => (last / every).saturating_add(2),
+        };
+        let records = usize::try_from(records).unwrap_or(usize::MAX).min(config.most_records.unwrap_or(usize::MAX));
         let mut run = Run {
             objective,
             of_batches,
             validation,
             watch: Watch::new(observe),
             scratch: Scratch::default(),
-            history: History::default(),
+            history: History::expecting(records),
             due: 0,
             stride: 1,
             before: theta.clone(),
