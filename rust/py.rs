@@ -14,8 +14,9 @@ use numpy::{
     PyReadonlyArrayDyn, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList};
+use pyo3::types::{PyBool, PyDict, PyList, PyString};
 
 use crate::data::{Dense, Pick, Problem, Rows, Standard};
 use crate::descent::{Function, descend};
@@ -62,7 +63,7 @@ mod _core {
 /// Parameters as they were given.
 type Given = Vec<(String, f64)>;
 
-fn choice(owner: &Bound<PyAny>, name: &str) -> PyResult<(String, Given)> {
+fn choice<'py>(owner: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<(String, Given)> {
     let (name, given): (String, HashMap<String, f64>) = owner.getattr(name)?.extract()?;
     Ok((name, sorted(given)))
 }
@@ -173,9 +174,11 @@ impl Coordinates {
 
 impl<'py> Arrays<'py> {
     fn new(problem: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let x = Table::new(&problem.getattr("X")?)?;
-        let (y, weight) = (problem.getattr("y")?.extract()?, problem.getattr("sample_weight")?.extract()?);
-        Ok(Arrays { x, y, weight, frame: Coordinates::new(&problem.getattr("frame")?)? })
+        let py = problem.py();
+        let x = Table::new(&problem.getattr(intern!(py, "X"))?)?;
+        let (y, weight) =
+            (problem.getattr(intern!(py, "y"))?.extract()?, problem.getattr(intern!(py, "sample_weight"))?.extract()?);
+        Ok(Arrays { x, y, weight, frame: Coordinates::new(&problem.getattr(intern!(py, "frame"))?)? })
     }
 
     /// Calls `work` with the problem that borrows these arrays; with so many `classes` where outputs are of one loss.
@@ -313,7 +316,7 @@ fn theta(coef: &Bound<PyAny>, intercept: &Bound<PyAny>, objective: &Objective) -
 
 /// How many outputs a loss sees together that couples them: as many as there are coefficients for.
 fn classes(facts: &Facts, config: &Bound<PyAny>) -> PyResult<Option<usize>> {
-    let coef: PyReadonlyArray2<f64> = config.getattr("coef")?.extract()?;
+    let coef: PyReadonlyArray2<f64> = config.getattr(intern!(config.py(), "coef"))?.extract()?;
     Ok(facts.targets.coupled().then(|| coef.shape()[0]))
 }
 
@@ -364,52 +367,53 @@ fn solve<'py>(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let (arrays, set) = (Arrays::new(problem)?, kernels::set().map_err(raise)?);
-    let (name, parameters) = choice(config, "loss")?;
+    let (name, parameters) = choice(config, intern!(py, "loss"))?;
     let (loss, facts) = loss(&name, &parameters).map_err(raise)?;
-    let (name, parameters) = choice(config, "optimizer")?;
+    let (name, parameters) = choice(config, intern!(py, "optimizer"))?;
     let (optimizer, _) = optimizer(&name, &parameters).map_err(raise)?;
-    let (name, parameters) = choice(config, "schedule")?;
+    let (name, parameters) = choice(config, intern!(py, "schedule"))?;
     let schedule = schedule(&name, &parameters).map_err(raise)?;
     let mut run = Config {
         optimizer,
-        implicit: config.getattr("implicit")?.extract()?,
+        implicit: config.getattr(intern!(py, "implicit"))?.extract()?,
         schedule,
-        lr: config.getattr("lr")?.extract()?,
-        epochs: config.getattr("epochs")?.extract()?,
-        batch_size: config.getattr("batch_size")?.extract()?,
-        shuffle: shuffle(&config.getattr("shuffle")?)?,
-        tol: config.getattr("tol")?.extract()?,
-        rounding: config.getattr("rounding")?.extract()?,
-        slack: config.getattr("slack")?.extract()?,
-        certificate: config.getattr("certificate")?.extract()?,
-        most_records: config.getattr("most_records")?.extract()?,
-        patience: config.getattr("patience")?.extract()?,
-        halving: config.getattr("halving")?.extract()?,
-        record: record(&config.getattr("record")?)?,
-        steps_before: config.getattr("steps_before")?.extract()?,
-        exact_loss: config.getattr("exact_loss")?.extract()?,
-        tail_average: config.getattr("tail_average")?.extract()?,
+        lr: config.getattr(intern!(py, "lr"))?.extract()?,
+        epochs: config.getattr(intern!(py, "epochs"))?.extract()?,
+        batch_size: config.getattr(intern!(py, "batch_size"))?.extract()?,
+        shuffle: shuffle(&config.getattr(intern!(py, "shuffle"))?)?,
+        tol: config.getattr(intern!(py, "tol"))?.extract()?,
+        rounding: config.getattr(intern!(py, "rounding"))?.extract()?,
+        slack: config.getattr(intern!(py, "slack"))?.extract()?,
+        certificate: config.getattr(intern!(py, "certificate"))?.extract()?,
+        most_records: config.getattr(intern!(py, "most_records"))?.extract()?,
+        patience: config.getattr(intern!(py, "patience"))?.extract()?,
+        halving: config.getattr(intern!(py, "halving"))?.extract()?,
+        record: record(&config.getattr(intern!(py, "record"))?)?,
+        steps_before: config.getattr(intern!(py, "steps_before"))?.extract()?,
+        exact_loss: config.getattr(intern!(py, "exact_loss"))?.extract()?,
+        tail_average: config.getattr(intern!(py, "tail_average"))?.extract()?,
     };
-    let (l1, l2) = (config.getattr("l1")?.extract()?, config.getattr("l2")?.extract()?);
-    let scale: Option<PyReadonlyArray1<f64>> = config.getattr("penalty_scale")?.extract()?;
+    let (l1, l2) = (config.getattr(intern!(py, "l1"))?.extract()?, config.getattr(intern!(py, "l2"))?.extract()?);
+    let scale: Option<PyReadonlyArray1<f64>> = config.getattr(intern!(py, "penalty_scale"))?.extract()?;
     let scale = scale.as_ref().map(|scale| scale.as_slice()).transpose()?.unwrap_or(&[]);
-    let penalty = Penalty { l1, l2, positive: config.getattr("positive")?.extract()?, scale };
-    let fit_intercept = config.getattr("fit_intercept")?.extract()?;
-    let threads = config.getattr("threads")?.extract()?;
-    let rng = &config.getattr("rng")?;
+    let penalty = Penalty { l1, l2, positive: config.getattr(intern!(py, "positive"))?.extract()?, scale };
+    let fit_intercept = config.getattr(intern!(py, "fit_intercept"))?.extract()?;
+    let threads = config.getattr(intern!(py, "threads"))?.extract()?;
+    let rng = &config.getattr(intern!(py, "rng"))?;
     let draws = run.batch_size.is_some() && run.shuffle != Shuffle::No;
     let start = if draws { pcg64(rng)? } else { None };
-    let shared = config.getattr("rng_is_shared")?.extract()?;
+    let shared = config.getattr(intern!(py, "rng_is_shared"))?.extract()?;
     let permutations = if run.shuffle == Shuffle::Once { 1 } else { run.epochs };
     let failure = Failure::default();
-    let validation = config.getattr("validation")?;
+    let validation = config.getattr(intern!(py, "validation"))?;
     let validation = if validation.is_none() { None } else { Some(Arrays::new(&validation)?) };
 
     let classes = classes(&facts, config)?;
     arrays.with(classes, |problem| {
         let objective =
             Objective { problem, loss: &*loss, reduction: facts.reduction, penalty, fit_intercept, threads, set };
-        let theta = theta(&config.getattr("coef")?, &config.getattr("intercept")?, &objective)?;
+        let theta =
+            theta(&config.getattr(intern!(py, "coef"))?, &config.getattr(intern!(py, "intercept"))?, &objective)?;
         let d = problem.rows.d();
         let mut run_with = |validation: Option<&Objective>| {
             let mut outside = Outside { callback: observe.as_ref(), progress: progress.as_ref(), failure: &failure, d };
@@ -443,30 +447,30 @@ fn answer(py: Python<'_>, solution: Solution, outputs: usize, d: usize) -> PyRes
     let mut intercept = intercept.to_vec();
     intercept.resize(outputs, 0.0);
     let out = PyDict::new(py);
-    out.set_item("coef", shaped2(outputs, d, coef.to_vec())?.into_pyarray(py))?;
-    out.set_item("intercept", intercept.into_pyarray(py))?;
-    out.set_item("loss", solution.loss)?;
-    out.set_item("status", solution.status.name())?;
-    out.set_item("n_epochs", solution.epochs)?;
-    out.set_item("n_steps", solution.steps)?;
-    out.set_item("best_epoch", solution.best_epoch)?;
-    out.set_item("grad_norm", solution.grad_norm)?;
-    out.set_item("halvings", solution.halvings)?;
-    out.set_item("idle", solution.idle)?;
+    out.set_item(intern!(py, "coef"), shaped2(outputs, d, coef.to_vec())?.into_pyarray(py))?;
+    out.set_item(intern!(py, "intercept"), intercept.into_pyarray(py))?;
+    out.set_item(intern!(py, "loss"), solution.loss)?;
+    out.set_item(intern!(py, "status"), solution.status.name())?;
+    out.set_item(intern!(py, "n_epochs"), solution.epochs)?;
+    out.set_item(intern!(py, "n_steps"), solution.steps)?;
+    out.set_item(intern!(py, "best_epoch"), solution.best_epoch)?;
+    out.set_item(intern!(py, "grad_norm"), solution.grad_norm)?;
+    out.set_item(intern!(py, "halvings"), solution.halvings)?;
+    out.set_item(intern!(py, "idle"), solution.idle)?;
     let history = solution.history;
     let records = history.loss.len();
     let columns = PyDict::new(py);
-    columns.set_item("epoch", history.epoch.into_pyarray(py))?;
-    columns.set_item("step", history.step.into_pyarray(py))?;
-    columns.set_item("loss", history.loss.into_pyarray(py))?;
+    columns.set_item(intern!(py, "epoch"), history.epoch.into_pyarray(py))?;
+    columns.set_item(intern!(py, "step"), history.step.into_pyarray(py))?;
+    columns.set_item(intern!(py, "loss"), history.loss.into_pyarray(py))?;
     let coef = Array3::from_shape_vec([records, outputs, d], history.coef).map_err(bug)?;
-    columns.set_item("coef", coef.into_pyarray(py))?;
-    columns.set_item("intercept", shaped2(records, outputs, history.intercept)?.into_pyarray(py))?;
-    columns.set_item("lr", history.rate.into_pyarray(py))?;
-    columns.set_item("grad_norm", history.grad_norm.into_pyarray(py))?;
-    columns.set_item("seconds", history.seconds.into_pyarray(py))?;
-    columns.set_item("val_loss", history.val_loss.into_pyarray(py))?;
-    out.set_item("history", columns)?;
+    columns.set_item(intern!(py, "coef"), coef.into_pyarray(py))?;
+    columns.set_item(intern!(py, "intercept"), shaped2(records, outputs, history.intercept)?.into_pyarray(py))?;
+    columns.set_item(intern!(py, "lr"), history.rate.into_pyarray(py))?;
+    columns.set_item(intern!(py, "grad_norm"), history.grad_norm.into_pyarray(py))?;
+    columns.set_item(intern!(py, "seconds"), history.seconds.into_pyarray(py))?;
+    columns.set_item(intern!(py, "val_loss"), history.val_loss.into_pyarray(py))?;
+    out.set_item(intern!(py, "history"), columns)?;
     Ok(out)
 }
 
@@ -576,7 +580,7 @@ fn loss_and_gradient<'py>(
     config: &Bound<'py, PyAny>,
 ) -> PyResult<Evaluated<'py>> {
     let (arrays, set) = (Arrays::new(problem)?, kernels::set().map_err(raise)?);
-    let (name, parameters) = choice(config, "loss")?;
+    let (name, parameters) = choice(config, intern!(py, "loss"))?;
     let (loss, facts) = loss(&name, &parameters).map_err(raise)?;
     let (l1, l2) = (config.getattr("l1")?.extract()?, config.getattr("l2")?.extract()?);
     let penalty = Penalty { l1, l2, ..Penalty::default() };
@@ -646,9 +650,9 @@ fn gradient_descent<'py>(
     fun: Option<Bound<'py, PyAny>>,
     config: &Bound<'py, PyAny>,
 ) -> PyResult<Walked<'py>> {
-    let (name, parameters) = choice(config, "optimizer")?;
+    let (name, parameters) = choice(config, intern!(py, "optimizer"))?;
     let (mut rule, _) = optimizer(&name, &parameters).map_err(raise)?;
-    let (name, parameters) = choice(config, "schedule")?;
+    let (name, parameters) = choice(config, intern!(py, "schedule"))?;
     let rate = schedule(&name, &parameters).map_err(raise)?;
     let x0: PyReadonlyArray1<f64> = config.getattr("x0")?.extract()?;
     let numbers =

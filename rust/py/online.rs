@@ -93,7 +93,7 @@ pub(super) fn descend_online<'py>(
     start: &Bound<'py, PyAny>,
     observe: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let (name, parameters) = choice(config, "loss")?;
+    let (name, parameters) = choice(config, pyo3::intern!(config.py(), "loss"))?;
     let (loss, _) = loss(&name, &parameters).map_err(raise)?;
     let request = Request {
         x: X,
