@@ -130,9 +130,9 @@ def make_plan(
     elif record is not None:
         record = _door.integer(record, "record")
     shuffle, fit_intercept = _door.shuffling(shuffle), _door.flag(fit_intercept, "fit_intercept")
-    drawn = _door.generator(rng) if rng is not None else None
-    if drawn is None and ((batch_size is not None and shuffle) or isinstance(init, (tuple, list))):
-        drawn = np.random.default_rng()
+    draws = (batch_size is not None and shuffle) or isinstance(init, (tuple, list))
+    sound = rng is None or (type(rng) is int and rng >= 0)
+    drawn = _door.generator(rng) if draws or not sound else None
 
     given = classes_of(coef_of(init))
     loss = make_loss(loss, problem.y, classes=given)

@@ -276,7 +276,8 @@ def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, prog
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {callback!r}")
     make_bar = bars() if _door.flag(progress, "progress") else None
-    problem, handling = make_problem(X, y, sample_weight, later=True), np.geterr()
+    handling = None if callback is None else np.geterr()
+    problem = make_problem(X, y, sample_weight, later=True)
     with np.errstate(all="ignore"):  # what is too large or too small for a float64 ends in a status
         plan = make_plan(problem, **request)
         again = plan.automatic_lr and plan.config.rng is not None
@@ -324,11 +325,11 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     if beyond:
         coef, intercept = config.coef, config.intercept
         solution = {**solution, "loss": np.nan, "status": "diverged"}
-    columns["coef"], columns["intercept"] = plan.back(columns["coef"], columns["intercept"])
+    coefs, intercepts = plan.back(columns["coef"], columns["intercept"])
     last: Any = intercept
     if plan.problem.single:
-        coef, last = coef[0], float(intercept[0])
-        columns["coef"], columns["intercept"] = columns["coef"][:, 0], columns["intercept"][:, 0]
+        coef, last, coefs, intercepts = coef[0], float(intercept[0]), coefs[:, 0], intercepts[:, 0]
+    columns["coef"], columns["intercept"] = np.ascontiguousarray(coefs), np.ascontiguousarray(intercepts)
     if config.validation is None:
         columns.pop("val_loss", None)
     message = _message(plan, solution, beyond=beyond and solution["n_steps"] > 0) + _returned(config, solution)
@@ -354,7 +355,7 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
         engine=plan.engine,
         standardized=plan.frame is not None,
         features=plan.problem.names,
-        history=History(**{name: np.ascontiguousarray(column) for name, column in columns.items()}),
+        history=History(**columns),
         options=resolved(plan),
     )
     if result.status == "diverged":

@@ -58,9 +58,9 @@ class Problem:
         return X if self.frame is None else self.frame.rows(X)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)  # not frozen: a call of few steps would spend a tenth of its time on so many fields
 class Config:
-    """A request in which nothing is left to choose. Choices are (name, all parameters)."""
+    """A request in which nothing is left to choose, and nothing is changed. Choices are (name, all parameters)."""
 
     loss: tuple[str, dict[str, float]]
     lr: float

@@ -23,7 +23,8 @@ MOST_CELLS = 1 << 28
 
 def is_sparse(value: Any) -> bool:
     """Whether it is a matrix of scipy.sparse, or one that can become one."""
-    return hasattr(type(value), "tocsr")
+    kind = type(value)
+    return kind is not np.ndarray and hasattr(kind, "tocsr")
 
 
 @dataclass(frozen=True, eq=False)
