@@ -69,8 +69,10 @@ impl Pcg64 {
         while i >= DRAWN {
             let (before, mask) = (*self, usize::MAX >> i.leading_zeros());
             let drawn: [usize; DRAWN] = std::array::from_fn(|_| self.next_u32() as usize & mask);
-            for at in drawn {
-                prefetch(&values[at.min(i)..=at.min(i)]);
+            if values.len() > NEAR {
+                for at in drawn {
+                    prefetch(&values[at.min(i)..=at.min(i)]);
+                }
             }
             let mut used = 0;
             while used < DRAWN && i > mask / 2 {
@@ -110,6 +112,8 @@ pub fn numbered(n: usize) -> Result<u32, Error> {
 
 /// Numbers that are drawn at once.
 const DRAWN: usize = 64;
+/// Rows whose numbers are in the second-level cache anyway.
+const NEAR: usize = 1 << 16;
 
 /// Called while something takes long; an error ends it.
 pub type LookUp<'a> = dyn FnMut() -> Result<(), Error> + 'a;
