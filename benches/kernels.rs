@@ -4,7 +4,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use fastgd::data::{Dense, Pick, Problem, Rows};
 use fastgd::gram;
-use fastgd::kernels::{self, Lines, Online, Place, Set};
+use fastgd::kernels::{self, Eight, Lines, Online, Place, Set};
 use fastgd::observe::{Alone, Watch};
 use fastgd::permute::Pcg64;
 
@@ -84,22 +84,22 @@ fn permutation(bencher: Bencher, n: usize) {
         .bench_local(|| generator.permutation(n, black_box(&mut order), &mut || Ok(())).is_ok());
 }
 
-#[divan::bench(args = sets(), consts = [8, 24, 104])]
+#[divan::bench(args = sets(), consts = [5, 21, 101])]
 fn products<const D: usize>(bencher: Bencher, name: &str) {
-    let (rows, set) = (wave(128 * D), set(name));
+    let (columns, set) = (vec![Eight([0.5; 8]); 16 * D], set(name));
     let mut sums = vec![0.0; D * D];
     bencher
         .counter(ItemsCount::new(128usize))
-        .bench_local(|| kernels::products(set, black_box(&rows), D, &[], black_box(&mut sums), Place::default()));
+        .bench_local(|| kernels::products(set, black_box(&columns), D, &[], black_box(&mut sums), Place::default()));
 }
 
 #[divan::bench(args = sets(), consts = [10, 20, 100])]
 fn centre<const D: usize>(bencher: Bencher, name: &str) {
-    let (rows, away, set, p) = (wave(64 * D), wave(D), set(name), (D + 1).next_multiple_of(8));
-    let (mut out, mut sums, mut range) = (vec![0.0; 64 * p], vec![0.0; p], vec![0.0; p]);
+    let (rows, away, set) = (wave(64 * D), wave(D), set(name));
+    let mut out = vec![Eight::default(); 8 * D];
     let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
     bencher.counter(ItemsCount::new(64usize)).bench_local(|| {
-        kernels::centre(set, black_box(lines), D, &away, &[], &mut out, p, &mut sums, &mut range);
+        kernels::centre(set, black_box(lines), &away, &mut out, D);
     });
 }
 

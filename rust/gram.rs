@@ -6,13 +6,14 @@ use std::ops::Range;
 
 use crate::data::{Pick, Problem};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Lines, Place, Set};
+use crate::kernels::{self, Eight, Lines, Place, Set, Sums};
 use crate::observe::Watch;
 use crate::sparse::Sparse;
 use crate::threads::{each_part, parts};
 
-/// Numbers of a block: it is read several times, and should stay in the first-level cache.
-const BLOCK: usize = 2048;
+/// Numbers of a block, which is read several times: where rows are short it stays in the first-level cache, else in the
+/// second.
+const BLOCK: usize = 1 << 14;
 
 /// The moments of p columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,13 +91,12 @@ pub fn moments(problem: &Problem, cross: bool, set: Set, threads: usize, watch: 
     if let (Some(rows), false) = (problem.rows.sparse(), cross) {
         return of_sparse(problem, rows, watch);
     }
-    let columns = problem.rows.d() + problem.outputs;
-    let p = columns.next_multiple_of(8); // whole lanes; what is over stays 0
+    let p = problem.rows.d() + problem.outputs;
     let size = if cross { p.saturating_mul(p) } else { p };
     let first = typical(problem);
     let mut block = Block::new(p);
     block.load(problem, set, &Pick::Run(first..first + 1));
-    let origin = block.z;
+    let origin: Vec<f64> = block.z.iter().map(|column| column.0[0]).collect();
     let each = if cross { p * p / 2 } else { 4 * p };
     // at most a quarter as many products as there are numbers in the rows
     let parts = each_part(parts(problem.n, 4 * p), each, threads, watch, |part, watch| {
@@ -107,7 +107,7 @@ pub fn moments(problem: &Problem, cross: bool, set: Set, threads: usize, watch: 
         all.merge(part);
         watch.tick(size)?;
     }
-    Ok(cut(all, columns, cross))
+    Ok(all)
 }
 
 /// A row of no less than the mean weight: another may be an outlier that hardly counts.
@@ -147,7 +147,7 @@ fn of_part(
     watch: &mut Watch,
 ) -> Result<Moments, Error> {
     let p = origin.len();
-    let rows = (BLOCK / p).clamp(32, 256);
+    let rows = (BLOCK / p).clamp(64, 128) / 8 * 8;
     let mut block = Block::new(p);
     block.away.copy_from_slice(origin); // to the last bit where a column is constant
     block.load(problem, set, &Pick::Run(part.start..part.end.min(part.start + rows)));
@@ -158,17 +158,13 @@ fn of_part(
         sum.products.fill(0.0);
         for pick in Pick::Run(part.clone()).blocks(rows) {
             block.load(problem, set, &pick);
-            match size > p {
-                true => {
-                    let (next, mut nothing) = (block.next(problem.n, &pick), Vec::new());
-                    let soon = next.as_ref().map(|next| match problem.rows.short(next) {
-                        Some(lines) => place(&lines),
-                        None => place(&problem.rows.block(next, &mut nothing)),
-                    });
-                    let soon = soon.unwrap_or_default();
-                    kernels::products(set, &block.z, p, &block.s, &mut sum.products, soon);
-                }
-                false => squares(&block.z, &block.s, &mut sum.products),
+            if size > p {
+                let (next, mut nothing) = (block.next(problem.n, &pick), Vec::new());
+                let soon = next.as_ref().map(|next| match problem.rows.short(next) {
+                    Some(lines) => place(&lines),
+                    None => place(&problem.rows.block(next, &mut nothing)),
+                });
+                kernels::products(set, &block.z, p, &block.weights, &mut sum.products, soon.unwrap_or_default());
             }
             weight += block.weight();
             watch.tick(pick.len() * size / 2)?;
@@ -177,15 +173,18 @@ fn of_part(
             sum.products.fill(0.0);
             return Ok(sum);
         }
-        let left = block.sums.clone();
+        let of = |total: fn(&Sums) -> f64| block.sums.iter().map(total).collect::<Vec<f64>>();
+        let (left, range, square) =
+            (of(|sums| total(&sums.sum)), of(|sums| largest(&sums.range)), of(|sums| total(&sums.square)));
         let mean: Vec<f64> = left.iter().map(|left| left / weight).collect();
-        let square = |j: usize| sum.products[if size > p { j * p + j } else { j }];
-        if again && (0..p).any(|j| left[j] * mean[j] > FAR * square(j)) {
+        if again && (0..p).any(|j| left[j] * mean[j] > FAR * square[j]) {
             block.move_to_mean(weight);
             continue;
         }
-        for (j, range) in sum.range.iter_mut().enumerate() {
-            *range = block.range[j] + (block.away[j] - origin[j]).abs();
+        let diagonal = sum.products.iter_mut().step_by(if size > p { p + 1 } else { 1 });
+        diagonal.zip(&square).for_each(|(product, square)| *product = *square);
+        for j in 0..p {
+            sum.range[j] = range[j] + (block.away[j] - origin[j]).abs();
         }
         // what was summed about `away` is moved to the mean
         sum.add(&left.iter().map(|left| -left).collect::<Vec<_>>(), &mean);
@@ -215,14 +214,15 @@ fn place<T>(lines: &Lines<T>) -> Place {
     }
 }
 
-/// Some rows (x | y | 0), `away` taken off them.
+/// Some rows (x | y), `away` taken off them, as columns of eight rows.
 struct Block {
-    z: Vec<f64>,
+    z: Vec<Eight>,
     s: Vec<f64>,
+    /// s by eight rows, as z.
+    weights: Vec<Eight>,
     away: Vec<f64>,
-    /// Of all rows so far: s_i z_i, and the largest |z_i|.
-    sums: Vec<f64>,
-    range: Vec<f64>,
+    /// Of all rows so far.
+    sums: Vec<Sums>,
     room: Vec<f64>,
     rows: usize,
     /// Whether they lie where they were visited, and others after them.
@@ -231,16 +231,16 @@ struct Block {
 
 impl Block {
     fn new(p: usize) -> Self {
-        let zero = || vec![0.0; p];
-        let (sums, range, away) = (zero(), zero(), zero());
-        Block { z: Vec::new(), s: Vec::new(), away, sums, range, room: Vec::new(), rows: 0, in_place: false }
+        let (away, sums) = (vec![0.0; p], vec![Sums::default(); p]);
+        let (z, s, weights, room) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Block { z, s, weights, away, sums, room, rows: 0, in_place: false }
     }
 
     /// Moves `away` to the mean of the rows so far, of this weight, and forgets them.
     fn move_to_mean(&mut self, weight: f64) {
-        for ((away, sum), range) in self.away.iter_mut().zip(&mut self.sums).zip(&mut self.range) {
-            *away += if weight > 0.0 { *sum / weight } else { 0.0 };
-            (*sum, *range) = (0.0, 0.0);
+        for (away, sums) in self.away.iter_mut().zip(&mut self.sums) {
+            *away += if weight > 0.0 { total(&sums.sum) / weight } else { 0.0 };
+            *sums = Sums::default();
         }
     }
 
@@ -257,54 +257,34 @@ impl Block {
 
     fn load(&mut self, problem: &Problem, set: Set, pick: &Pick) {
         let (d, outputs, p) = (problem.rows.d(), problem.outputs, self.away.len());
-        let Block { z, s, away, sums, range, room, rows, in_place } = self;
+        let Block { z, s, weights, away, sums, room, rows, in_place } = self;
         *rows = pick.len();
-        z.resize(pick.len() * p, 0.0);
+        z.resize(rows.div_ceil(8) * p, Eight::default());
         if !problem.weight.is_empty() {
             pick.gather(problem.weight, 1, s);
+            weights.clear();
+            weights.extend(s.chunks(8).map(|s| Eight(std::array::from_fn(|r| s.get(r).copied().unwrap_or(0.0)))));
         }
         match problem.rows.short(pick) {
-            Some(lines) => kernels::centre(set, alone(lines, in_place), d, away, s, z, p, sums, range),
+            Some(lines) => kernels::centre(set, alone(lines, in_place), &away[..d], z, p),
             None => {
                 let lines = alone(problem.rows.block(pick, room), in_place);
-                kernels::centre(set, lines, d, away, s, z, p, sums, range);
+                kernels::centre(set, lines, &away[..d], z, p);
             }
         }
-        for k in 0..outputs {
-            let (y, j) = (problem.y[k..].iter().step_by(outputs), d + k);
-            let (mut sum, mut widest) = (sums[j], range[j]);
-            for (i, (row, y)) in z.chunks_exact_mut(p).zip(y.skip(pick.first())).enumerate() {
-                row[j] = y - away[j];
-                sum += s.get(i).map_or(row[j], |s| s * row[j]);
-                widest = if row[j].abs() > widest { row[j].abs() } else { widest };
-            }
-            (sums[j], range[j]) = (sum, widest);
-        }
+        let (y, beyond) = problem.y[pick.first() * outputs..].split_at(pick.len() * outputs);
+        let lines = Lines::Together { values: y, stride: outputs, beyond: beyond.len() };
+        kernels::centre(set, lines, &away[d..], &mut z[d..], p);
+        kernels::squares(set, z, weights, sums);
     }
 }
 
-fn squares(block: &[f64], s: &[f64], sums: &mut [f64]) {
-    for (i, row) in block.chunks_exact(sums.len()).enumerate() {
-        let s = s.get(i).copied().unwrap_or(1.0);
-        for (sum, z) in sums.iter_mut().zip(row) {
-            *sum += s * z * z;
-        }
-    }
+fn total(Eight([a, b, c, d, e, f, g, h]): &Eight) -> f64 {
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// Without the columns that only filled the lanes.
-fn cut(mut all: Moments, p: usize, cross: bool) -> Moments {
-    let wide = all.mean.len();
-    if cross {
-        for j in 1..p {
-            all.products.copy_within(j * wide..j * wide + p, j * p); // in place: there may be no memory for another
-        }
-    }
-    all.products.truncate(if cross { p * p } else { p });
-    all.origin.truncate(p);
-    all.mean.truncate(p);
-    all.range.truncate(p);
-    all
+fn largest(eight: &Eight) -> f64 {
+    eight.0.into_iter().fold(0.0, f64::max)
 }
 
 #[cfg(test)]

@@ -319,32 +319,41 @@ pub fn softmax(set: Set, raw: &mut [f64], y: &[f64], s: &[f64], outputs: usize) 
     sum
 }
 
-/// out_ij = x_ij - away_j, every `stride` numbers, and zeros from d to the next multiple of 8;
-/// sums_j += sum_i s_i out_ij; range_j is at least each |out_ij|. `s` may be empty for all ones.
-#[allow(clippy::too_many_arguments, reason = "one pass for all of it")]
-pub fn centre<T: Element>(
-    set: Set,
-    lines: Lines<T>,
-    d: usize,
-    away: &[f64],
-    s: &[f64],
-    out: &mut [f64],
-    stride: usize,
-    sums: &mut [f64],
-    range: &mut [f64],
-) {
+/// A column of eight rows, in a line of the caches of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[repr(C, align(64))]
+pub struct Eight(pub [f64; 8]);
+
+/// Of a column, every eighth row by itself: sum_i s_i x_i, at least the largest |x_i|, and sum_i s_i x_i^2.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Sums {
+    pub sum: Eight,
+    pub range: Eight,
+    pub square: Eight,
+}
+
+/// Columns of x_ij - away_j by eight rows, of which there are `stride` each in `out`, zeros being what the last rows
+/// lack.
+pub fn centre<T: Element>(set: Set, lines: Lines<T>, away: &[f64], out: &mut [Eight], stride: usize) {
     match set {
-        Set::NAIVE => naive::centre(lines, d, away, s, out, stride, sums, range),
-        _ => run(set, gram::Centre { lines, d, away, s, out, stride, sums, range }),
+        Set::NAIVE => naive::centre(lines, away, out, stride),
+        _ => run(set, gram::Centre { lines, away, out, stride }),
     }
 }
 
-/// products_jk += sum_i s_i x_ij x_ik for k >= j, of rows one after the other; `s` may be empty for all ones.
-/// d is a multiple of 8. Meanwhile `soon` is asked for.
-pub fn products(set: Set, rows: &[f64], d: usize, s: &[f64], products: &mut [f64], soon: Place) {
+/// Adds what there is in columns by eight rows, each weighing s_i or all 1 if `s` is empty.
+pub fn squares(set: Set, columns: &[Eight], s: &[Eight], sums: &mut [Sums]) {
     match set {
-        Set::NAIVE => naive::products(rows, d, s, products),
-        _ => run(set, gram::Products { rows, d, s, products, soon }),
+        Set::NAIVE => naive::squares(columns, s, sums),
+        _ => run(set, gram::Squares { columns, s, sums }),
+    }
+}
+
+/// products_jk += sum_i s_i x_ij x_ik for k > j, of p such columns. Meanwhile `soon` is asked for.
+pub fn products(set: Set, columns: &[Eight], p: usize, s: &[Eight], products: &mut [f64], soon: Place) {
+    match set {
+        Set::NAIVE => naive::products(columns, p, s, products),
+        _ => run(set, gram::Products { columns, p, s, products, soon }),
     }
 }
 
@@ -401,6 +410,20 @@ fn ask(from: *const u8, bytes: usize) {
     let _ = (from, bytes);
 }
 
+/// Asks for them once more, from the second-level cache into the first.
+#[inline(always)]
+#[allow(unsafe_code, reason = "there is no safe prefetch")]
+fn bring(from: *const u8, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..bytes).step_by(LINE) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(offset)) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (from, bytes);
+}
+
 /// Lines of memory that may be asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Place {
@@ -424,7 +447,7 @@ impl Place {
     #[inline(always)]
     fn ask(self, line: usize) {
         if line * LINE < self.bytes {
-            ask(std::ptr::without_provenance(self.from + line * LINE), 1);
+            ask(std::ptr::without_provenance((self.from + line * LINE) / LINE * LINE), 1);
         }
     }
 }
@@ -745,43 +768,43 @@ mod tests {
                         backward(set, lines, d, &raw, &mut grad);
                         naive::backward(lines, d, &raw, &mut expected);
                         near(&grad, &expected, &what);
-                        for s in [vec![], wave(rows, 0.4)] {
-                            let stride = d.next_multiple_of(8) + 8;
-                            let mut found = [vec![3.0; rows * stride], vec![0.5; d], vec![0.1; d]];
-                            let mut expected = found.clone();
-                            let [out, sums, range] = &mut found;
-                            centre(set, lines, d, &w[..d], &s, out, stride, sums, range);
-                            let [out, sums, range] = &mut expected;
-                            naive::centre(lines, d, &w[..d], &s, out, stride, sums, range);
-                            (0..3).for_each(|at| near(&found[at], &expected[at], &what));
-                            let half: Vec<f32> = values.iter().map(|&x| x as f32).collect();
-                            let wide: Vec<f64> = half.iter().map(|&x| x.into()).collect();
-                            let start = [vec![3.0; rows * stride], vec![0.5; d], vec![0.1; d]];
-                            let [mut found, mut expected] = [start.clone(), start];
-                            let [out, sums, range] = &mut found;
-                            let half = Lines::Together { values: &half[..rows * d], stride: d, beyond: 0 };
-                            centre(set, half, d, &w[..d], &s, out, stride, sums, range);
-                            let [out, sums, range] = &mut expected;
-                            let wide = Lines::Together { values: &wide[..rows * d], stride: d, beyond: 0 };
-                            centre(set, wide, d, &w[..d], &s, out, stride, sums, range);
-                            assert_eq!(found, expected, "{what}");
-                        }
+                        let start = vec![Eight([3.0; 8]); rows.div_ceil(8) * (d + 2)];
+                        let [mut found, mut expected] = [start.clone(), start.clone()];
+                        centre(set, lines, &w[..d], &mut found, d + 2);
+                        naive::centre(lines, &w[..d], &mut expected, d + 2);
+                        assert_eq!(found, expected, "{what}");
+                        let half: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+                        let wide: Vec<f64> = half.iter().map(|&x| x.into()).collect();
+                        let [mut found, mut expected] = [start.clone(), start];
+                        let half = Lines::Together { values: &half[..rows * d], stride: d, beyond: 0 };
+                        centre(set, half, &w[..d], &mut found, d + 2);
+                        let wide = Lines::Together { values: &wide[..rows * d], stride: d, beyond: 0 };
+                        centre(set, wide, &w[..d], &mut expected, d + 2);
+                        assert_eq!(found, expected, "{what}");
+                        naive::centre(wide, &w[..d], &mut expected, d + 2);
+                        assert_eq!(found, expected, "{what}");
                     }
                 }
             }
-            for d in [8, 16, 24, 40] {
-                for rows in [0, 1, 5] {
-                    for s in [vec![], wave(rows, 0.4)] {
-                        let (values, mut found) = (wave(rows * d, 0.9), vec![1.0; d * d]);
-                        let mut expected = found.clone();
-                        products(set, &values, d, &s, &mut found, Place::of(&values));
-                        naive::products(&values, d, &s, &mut expected);
+            let by_eight = |count, speed| wave(8 * count, speed).as_chunks().0.iter().map(|x| Eight(*x)).collect();
+            for d in (1..20).chain([24, 40]) {
+                for rows in [0, 1, 3] {
+                    for s in [vec![], by_eight(rows, 0.4)] {
+                        let (columns, mut found): (Vec<Eight>, _) = (by_eight(rows * d, 0.9), vec![1.0; d * d]);
+                        let (mut expected, what) = (found.clone(), format!("{set:?} d={d} rows={rows}"));
+                        products(set, &columns, d, &s, &mut found, Place::of(&columns));
+                        naive::products(&columns, d, &s, &mut expected);
                         for j in 0..d {
-                            near(
-                                &found[j * d + j..][..d - j],
-                                &expected[j * d + j..][..d - j],
-                                &format!("{set:?} {d}"),
-                            );
+                            near(&found[j * d + j + 1..(j + 1) * d], &expected[j * d + j + 1..(j + 1) * d], &what);
+                        }
+                        let one = Sums { sum: Eight([0.5; 8]), range: Eight([0.1; 8]), square: Eight([0.2; 8]) };
+                        let [mut found, mut expected] = [vec![one; d], vec![one; d]];
+                        squares(set, &columns, &s, &mut found);
+                        naive::squares(&columns, &s, &mut expected);
+                        for (found, expected) in found.iter().zip(&expected) {
+                            near(&found.sum.0, &expected.sum.0, &what);
+                            near(&found.range.0, &expected.range.0, &what);
+                            near(&found.square.0, &expected.square.0, &what);
                         }
                     }
                 }

@@ -1,168 +1,210 @@
-//! Gram: blocks of rows about a point, and the products of their columns.
+//! Gram: blocks of rows about a point, turned into columns, and the sums and products of these.
+
+use std::ops::Range;
 
 use super::lanes::{LANES, Lanes};
-use super::walk::{Walk, load, load_part, several};
-use super::{Element, Lines, Place, Work};
-
-/// Lanes of columns that go by together.
-const PANEL: usize = 4;
+use super::walk::{Walk, left, load, load_part, totals};
+use super::{Eight, Element, Lines, Place, Sums, Work};
 
 pub(super) struct Centre<'a, T> {
     pub lines: Lines<'a, T>,
-    pub d: usize,
     pub away: &'a [f64],
-    pub s: &'a [f64],
-    pub out: &'a mut [f64],
+    pub out: &'a mut [Eight],
     pub stride: usize,
-    pub sums: &'a mut [f64],
-    pub range: &'a mut [f64],
 }
 
 impl<T: Element> Work for Centre<'_, T> {
     #[inline(always)]
     fn run<V: Lanes>(mut self) {
-        let mut from = 0;
-        while from + PANEL * LANES <= self.d {
-            self.panel::<V, PANEL>(from);
-            from += PANEL * LANES;
-        }
-        while from + LANES <= self.d {
-            self.panel::<V, 1>(from);
-            from += LANES;
-        }
-        if from < self.d {
-            self.rest::<V>(from);
+        let walk = Walk::new(self.lines, self.away.len());
+        for i in (0..walk.count).step_by(LANES) {
+            walk.ask::<LANES>(i);
+            walk.bring::<LANES>(i);
+            match (self.lines, walk.count - i) {
+                (Lines::Together { values, stride: 1, .. }, _) => self.column::<V>(i, &values[i..]),
+                (_, LANES..) => self.rows::<V>(i, &walk, LANES),
+                (_, count) => self.rows::<V>(i, &walk, count),
+            }
         }
     }
 }
 
 impl<T: Element> Centre<'_, T> {
-    /// C lanes of columns from `from` on.
+    /// Rows of one number, which are a column already.
     #[inline(always)]
-    fn panel<V: Lanes, const C: usize>(&mut self, from: usize) {
-        let walk = Walk::new(self.lines, self.d);
-        let (away, mut sums, mut range): ([V; C], [V; C], [V; C]) =
-            (several(&self.away[from..]), several(&self.sums[from..]), several(&self.range[from..]));
-        for i in 0..walk.count {
-            if from == 0 {
-                walk.ask::<1>(i);
-            }
-            let (x, _) = walk.row(i)[from..][..C * LANES].as_chunks::<LANES>();
-            let (out, _) = self.out[i * self.stride + from..][..C * LANES].as_chunks_mut::<LANES>();
-            let s = V::splat(if self.s.is_empty() { 1.0 } else { self.s[i] });
-            for c in 0..C {
-                let z = load::<V, T>(&x[c]).minus(away[c]);
-                z.store(&mut out[c]);
-                sums[c] = sums[c].add_product(s, z);
-                range[c] = range[c].widest(z);
-            }
-        }
-        for c in 0..C {
-            let at = from + c * LANES;
-            sums[c].store(&mut self.sums[at..][..LANES].as_chunks_mut().0[0]);
-            range[c].store(&mut self.range[at..][..LANES].as_chunks_mut().0[0]);
+    fn column<V: Lanes>(&mut self, i: usize, x: &[T]) {
+        let (out, away) = (&mut self.out[i / LANES * self.stride].0, V::splat(self.away[0]));
+        match x.first_chunk() {
+            Some(x) => load::<V, T>(x).minus(away).store(out),
+            None => load_part::<V, T>(x).minus(away).and_from(x.len(), V::zero()).store(out),
         }
     }
 
-    /// The same for the last columns, fewer than eight, and zeros after them.
+    /// Rows from i on, of which `count` are there.
     #[inline(always)]
-    fn rest<V: Lanes>(&mut self, from: usize) {
-        let walk = Walk::new(self.lines, self.d);
-        let (away, mut sums) = (V::load_part(&self.away[from..self.d]), V::load_part(&self.sums[from..self.d]));
-        let mut range = V::load_part(&self.range[from..self.d]);
-        for i in 0..walk.count {
-            if from == 0 {
-                walk.ask::<1>(i);
-            }
-            let z = load_part::<V, T>(&walk.row(i)[from..]).minus(away);
-            let (out, _) = self.out[i * self.stride + from..][..LANES].as_chunks_mut::<LANES>();
-            z.store(&mut out[0]);
-            sums = sums.add_product(V::splat(if self.s.is_empty() { 1.0 } else { self.s[i] }), z);
-            range = range.widest(z);
+    fn rows<V: Lanes>(&mut self, i: usize, walk: &Walk<T>, count: usize) {
+        let (d, mut z) = (self.away.len(), [V::zero(); LANES]);
+        let (mut x, (lanes, _)) = ([walk.row(i); LANES], self.away.as_chunks());
+        for (r, x) in x.iter_mut().enumerate().take(count) {
+            *x = walk.row(i + r);
         }
-        let mut lanes = [0.0; LANES];
-        sums.store(&mut lanes);
-        self.sums[from..self.d].copy_from_slice(&lanes[..self.d - from]);
-        range.store(&mut lanes);
-        self.range[from..self.d].copy_from_slice(&lanes[..self.d - from]);
+        for (c, lane) in lanes.iter().enumerate() {
+            let away = V::load(lane);
+            for r in 0..count {
+                z[r] = load::<V, T>(&x[r].as_chunks().0[c]).minus(away);
+            }
+            self.turn(i, z, c * LANES, 0..LANES);
+        }
+        if d % LANES > 0 {
+            let (from, away): (_, V) = (d.saturating_sub(LANES), left(self.away, lanes.len()));
+            for r in 0..count {
+                z[r] = left::<V, T>(x[r], lanes.len()).minus(away);
+            }
+            self.turn(i, z, from, lanes.len() * LANES - from..d - from);
+        }
+    }
+
+    /// The lanes `new` of eight rows, which are columns from `from` on.
+    #[inline(always)]
+    fn turn<V: Lanes>(&mut self, i: usize, z: [V; LANES], from: usize, new: Range<usize>) {
+        let (columns, out) = (V::columns(z), &mut self.out[i / LANES * self.stride + from..][..new.end]);
+        for l in 0..LANES {
+            if new.contains(&l) {
+                columns[l].store(&mut out[l].0);
+            }
+        }
+    }
+}
+
+pub(super) struct Squares<'a> {
+    pub columns: &'a [Eight],
+    pub s: &'a [Eight],
+    pub sums: &'a mut [Sums],
+}
+
+impl Work for Squares<'_> {
+    #[inline(always)]
+    fn run<V: Lanes>(mut self) {
+        let (p, mut j) = (self.sums.len(), 0);
+        while j < p {
+            j += match (p - j, self.s) {
+                (4.., []) if V::MANY => self.several::<V, 4, false>(j),
+                (4.., _) if V::MANY => self.several::<V, 4, true>(j),
+                (_, []) => self.several::<V, 1, false>(j),
+                (_, _) => self.several::<V, 1, true>(j),
+            };
+        }
+    }
+}
+
+impl Squares<'_> {
+    /// C columns from j on, of rows that weigh s or the same; answers C.
+    #[inline(always)]
+    fn several<V: Lanes, const C: usize, const S: bool>(&mut self, j: usize) -> usize {
+        let (p, [mut sum, mut range, mut square]) = (self.sums.len(), [[V::zero(); C]; 3]);
+        for (i, x) in self.columns.chunks_exact(p).enumerate() {
+            let x = &x[j..][..C];
+            for c in 0..C {
+                let z = V::load(&x[c].0);
+                let weighted = if S { V::zero().add_product(V::load(&self.s[i].0), z) } else { z };
+                sum[c] = sum[c].add(weighted);
+                range[c] = range[c].widest(z);
+                square[c] = square[c].add_product(weighted, z);
+            }
+        }
+        for (c, sums) in self.sums[j..][..C].iter_mut().enumerate() {
+            V::load(&sums.sum.0).add(sum[c]).store(&mut sums.sum.0);
+            V::load(&sums.range.0).widest(range[c]).store(&mut sums.range.0);
+            V::load(&sums.square.0).add(square[c]).store(&mut sums.square.0);
+        }
+        C
     }
 }
 
 pub(super) struct Products<'a> {
-    pub rows: &'a [f64],
-    pub d: usize,
-    pub s: &'a [f64],
+    pub columns: &'a [Eight],
+    pub p: usize,
+    pub s: &'a [Eight],
     pub products: &'a mut [f64],
     pub soon: Place,
 }
 
-/// Columns whose products with others are summed at once, so that the sums stay in registers.
-const TILE: usize = 4;
-
 impl Work for Products<'_> {
     #[inline(always)]
-    fn run<V: Lanes>(self) {
-        let Products { rows, d, s, products, mut soon } = self;
-        for j in (0..d).step_by(TILE) {
-            let mut k = j / LANES * LANES;
-            while k < d {
-                k += LANES
-                    * match (d - k) / LANES {
-                        3.. if V::MANY => several_products::<V, 3>(rows, d, j, k, s, products, soon),
-                        2 if V::MANY => several_products::<V, 2>(rows, d, j, k, s, products, soon),
-                        _ => several_products::<V, 1>(rows, d, j, k, s, products, soon),
-                    };
-                soon = soon.after(rows.len() / d);
-            }
-        }
+    fn run<V: Lanes>(mut self) {
+        if V::MANY { self.tiles::<V, 4>() } else { self.tiles::<V, 2>() }
     }
 }
 
-/// Adds the products of columns j.. with C lanes of columns from k on, of rows that weigh s or the same; answers C.
-/// Asks for a line of `soon` a row.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "one pass for all of it")]
-fn several_products<V: Lanes, const C: usize>(
-    rows: &[f64],
-    d: usize,
-    j: usize,
-    k: usize,
-    s: &[f64],
-    products: &mut [f64],
-    soon: Place,
-) -> usize {
-    let sums = match s {
-        [] => tile::<V, C, false>(rows, d, j, k, s, soon),
-        _ => tile::<V, C, true>(rows, d, j, k, s, soon),
-    };
-    for (t, sums) in sums.into_iter().enumerate() {
-        let out = products[(j + t) * d + k..][..C * LANES].as_chunks_mut().0;
-        for (out, sum) in out.iter_mut().zip(sums) {
-            V::load(out).add(sum).store(out);
-        }
-    }
-    C
-}
+/// Lines that are asked for with the products of a few columns of eight rows.
+const ASKS: usize = 2;
 
-#[inline(always)]
-fn tile<V: Lanes, const C: usize, const S: bool>(
-    rows: &[f64],
-    d: usize,
-    j: usize,
-    k: usize,
-    s: &[f64],
-    soon: Place,
-) -> [[V; C]; TILE] {
-    let mut sums = [[V::zero(); C]; TILE];
-    for (i, x) in rows.chunks_exact(d).enumerate() {
-        soon.ask(i);
-        let (a, b): (_, [V; C]) = (&x[j..][..TILE], several(&x[k..]));
-        for t in 0..TILE {
-            let a = V::splat(if S { s[i] * a[t] } else { a[t] });
-            for c in 0..C {
-                sums[t][c] = sums[t][c].add_product(a, b[c]);
+impl Products<'_> {
+    /// By tiles of up to N columns with as many, so that the sums stay in registers.
+    #[inline(always)]
+    fn tiles<V: Lanes, const N: usize>(&mut self) {
+        for j in (0..self.p).step_by(N) {
+            match (self.p - j).min(N) {
+                1 => {}
+                2 if N > 2 => self.tile::<V, 2, 2, true>(j, j),
+                3 if N > 3 => self.tile::<V, 3, 3, true>(j, j),
+                _ => self.tile::<V, N, N, true>(j, j),
+            }
+            for k in (j + N..self.p).step_by(N) {
+                match (self.p - k).min(N) {
+                    1 => self.tile::<V, N, 1, false>(j, k),
+                    2 if N > 2 => self.tile::<V, N, 2, false>(j, k),
+                    3 if N > 3 => self.tile::<V, N, 3, false>(j, k),
+                    _ => self.tile::<V, N, N, false>(j, k),
+                }
             }
         }
     }
-    sums
+
+    /// Adds the products of A columns from j on with B columns from k on; if they are the same, those of different
+    /// ones.
+    #[inline(always)]
+    fn tile<V: Lanes, const A: usize, const B: usize, const SAME: bool>(&mut self, j: usize, k: usize) {
+        let sums = match self.s {
+            [] => self.sums::<V, A, B, SAME, false>(j, k),
+            _ => self.sums::<V, A, B, SAME, true>(j, k),
+        };
+        self.soon = self.soon.after(ASKS * self.columns.len() / self.p);
+        for (a, sums) in sums.into_iter().enumerate() {
+            let totals = totals(sums);
+            let out = &mut self.products[(j + a) * self.p + k..][..B];
+            for b in 0..B {
+                out[b] += totals[b];
+            }
+        }
+    }
+
+    /// Their sums, every eighth row by itself; asks for some lines every eight rows.
+    #[inline(always)]
+    fn sums<V: Lanes, const A: usize, const B: usize, const SAME: bool, const S: bool>(
+        &self,
+        j: usize,
+        k: usize,
+    ) -> [[V; B]; A] {
+        let mut sums = [[V::zero(); B]; A];
+        for (i, x) in self.columns.chunks_exact(self.p).enumerate() {
+            for line in 0..ASKS {
+                self.soon.ask(ASKS * i + line);
+            }
+            let (left, right, mut b) = (&x[j..][..A], &x[k..][..B], [V::zero(); B]);
+            for k in 0..B {
+                b[k] = V::load(&right[k].0);
+            }
+            for t in 0..A {
+                let mut a = V::load(&left[t].0);
+                if S {
+                    a = V::zero().add_product(a, V::load(&self.s[i].0));
+                }
+                for k in if SAME { t + 1 } else { 0 }..B {
+                    sums[t][k] = sums[t][k].add_product(a, b[k]);
+                }
+            }
+        }
+        sums
+    }
 }

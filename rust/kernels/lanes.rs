@@ -174,17 +174,6 @@ mod x86 {
     // SAFETY, of every block below: these types are only named by `run`, after the processor said that it has the
     // instructions; what is loaded and stored is borrowed by the argument, and where a mask is, no more than that is
     // touched.
-    impl Avx512 {
-        /// [(0 + 4) + (2 + 6), (1 + 5) + (3 + 7)]
-        #[inline(always)]
-        fn two(self) -> __m128d {
-            unsafe {
-                let four = _mm256_add_pd(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd(self.0, 1));
-                _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1))
-            }
-        }
-    }
-
     /// Masks for the first 0 to 8 of eight numbers, and for the last ones.
     const FIRST: [i64; 2 * LANES] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
     const LAST: [i64; 2 * LANES] = [0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1];
@@ -415,7 +404,7 @@ mod x86 {
 
         #[inline(always)]
         fn widest(self, other: Self) -> Self {
-            unsafe { Avx512(_mm512_max_pd(_mm512_abs_pd(other.0), self.0)) }
+            unsafe { Avx512(_mm512_range_pd::<0b1011>(self.0, other.0)) } // the larger magnitude, without a sign
         }
 
         #[inline(always)]
@@ -427,8 +416,13 @@ mod x86 {
         fn totals(four: [Self; 4]) -> [f64; 4] {
             let (mut out, [a, b, c, d]) = ([0.0; 4], four);
             unsafe {
-                _mm_storeu_pd(out.as_mut_ptr(), _mm_hadd_pd(a.two(), b.two()));
-                _mm_storeu_pd(out.as_mut_ptr().add(2), _mm_hadd_pd(c.two(), d.two()));
+                // the upper halves onto the lower ones, of two sums in a register, and of all four once more
+                let ab = _mm512_add_pd(_mm512_shuffle_f64x2(a.0, b.0, 0x44), _mm512_shuffle_f64x2(a.0, b.0, 0xee));
+                let cd = _mm512_add_pd(_mm512_shuffle_f64x2(c.0, d.0, 0x44), _mm512_shuffle_f64x2(c.0, d.0, 0xee));
+                let all = _mm512_add_pd(_mm512_shuffle_f64x2(ab, cd, 0x88), _mm512_shuffle_f64x2(ab, cd, 0xdd));
+                let all = _mm512_add_pd(all, _mm512_permute_pd(all, 0x55));
+                let even = _mm512_maskz_compress_pd(0x55, all); // storing so takes much longer
+                _mm256_storeu_pd(out.as_mut_ptr(), _mm512_castpd512_pd256(even));
             }
             out
         }

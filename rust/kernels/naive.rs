@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Element, Lines, Online, Slopes, Turn};
+use super::{Eight, Element, Lines, Online, Slopes, Sums, Turn};
 
 /// The rows one by one.
 fn each<T>(lines: Lines<'_, T>, d: usize) -> impl Iterator<Item = &[T]> {
@@ -60,25 +60,26 @@ pub fn singles<T: Element>(
     sums
 }
 
-#[allow(clippy::too_many_arguments, reason = "as the kernel")]
-pub fn centre<T: Element>(
-    lines: Lines<T>,
-    d: usize,
-    away: &[f64],
-    s: &[f64],
-    out: &mut [f64],
-    stride: usize,
-    sums: &mut [f64],
-    range: &mut [f64],
-) {
-    for (i, x) in each(lines, d).enumerate() {
-        for j in 0..d {
-            let z = x[j].into() - away[j];
-            out[i * stride + j] = z;
-            sums[j] += s.get(i).copied().unwrap_or(1.0) * z;
-            range[j] = if z.abs() > range[j] { z.abs() } else { range[j] };
+pub fn centre<T: Element>(lines: Lines<T>, away: &[f64], out: &mut [Eight], stride: usize) {
+    for (i, x) in each(lines, away.len()).enumerate() {
+        for j in 0..away.len() {
+            let Eight(column) = &mut out[i / 8 * stride + j];
+            column[i % 8..].fill(0.0);
+            column[i % 8] = x[j].into() - away[j];
         }
-        out[i * stride + d..i * stride + d.next_multiple_of(8)].fill(0.0);
+    }
+}
+
+pub fn squares(columns: &[Eight], s: &[Eight], sums: &mut [Sums]) {
+    for (i, x) in columns.chunks_exact(sums.len()).enumerate() {
+        let s = s.get(i).unwrap_or(&Eight([1.0; 8]));
+        for (sums, x) in sums.iter_mut().zip(x) {
+            for r in 0..8 {
+                sums.sum.0[r] += s.0[r] * x.0[r];
+                sums.range.0[r] = sums.range.0[r].max(x.0[r].abs());
+                sums.square.0[r] += s.0[r] * x.0[r] * x.0[r];
+            }
+        }
     }
 }
 
@@ -146,11 +147,12 @@ pub fn softmax(raw: &mut [f64], y: &[f64], s: &[f64], outputs: usize) -> f64 {
     sum
 }
 
-pub fn products(rows: &[f64], d: usize, s: &[f64], products: &mut [f64]) {
-    for (i, x) in rows.chunks_exact(d).enumerate() {
-        for j in 0..d {
-            for k in j..d {
-                products[j * d + k] += s.get(i).copied().unwrap_or(1.0) * x[j] * x[k];
+pub fn products(columns: &[Eight], p: usize, s: &[Eight], products: &mut [f64]) {
+    for (i, x) in columns.chunks_exact(p).enumerate() {
+        let s = s.get(i).unwrap_or(&Eight([1.0; 8]));
+        for j in 0..p {
+            for k in j + 1..p {
+                products[j * p + k] += (0..8).map(|r| s.0[r] * x[j].0[r] * x[k].0[r]).sum::<f64>();
             }
         }
     }

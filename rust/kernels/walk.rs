@@ -1,7 +1,7 @@
 //! Walk: rows one by one, however they lie, and lanes of them; sums over long rows.
 
 use super::lanes::{LANES, Lanes};
-use super::{Element, LINE, Lines, ask, prefetch};
+use super::{Element, LINE, Lines, ask, bring, prefetch};
 
 /// Numbers ahead that are asked for where rows lie one after the other, and from how long a row the processor sees by
 /// itself which way it goes.
@@ -61,6 +61,18 @@ impl<'a, T> Walk<'a, T> {
     pub(super) fn asks<const M: usize>(&self, i: usize) -> Option<[*const T; M]> {
         let any = i < self.soon.len() || i * self.stride + FAR < self.until;
         any.then(|| std::array::from_fn(|r| self.soon(i + r)))
+    }
+
+    /// Brings M rows soon after row i from the second-level cache into the first, where rows are short and lie one
+    /// after the other.
+    #[inline(always)]
+    pub(super) fn bring<const M: usize>(&self, i: usize) {
+        if self.at.is_none() && self.stride < LONG {
+            bring(
+                self.values.as_ptr().wrapping_add((i + 2 * M) * self.stride).cast(),
+                M * self.stride * size_of::<T>(),
+            );
+        }
     }
 
     /// Asks for M rows some way after row i.
@@ -265,14 +277,4 @@ pub(super) fn unpadded<V: Lanes, const C: usize>(lanes: [V; C], values: &mut [f6
     for (c, values) in values.as_chunks_mut::<LANES>().0.iter_mut().take(C - 1).enumerate() {
         lanes[c].store(values);
     }
-}
-
-/// The first C lanes.
-#[inline(always)]
-pub(super) fn several<V: Lanes, const C: usize>(values: &[f64]) -> [V; C] {
-    let (mut lanes, (values, _)) = ([V::zero(); C], values[..C * LANES].as_chunks::<LANES>());
-    for c in 0..C {
-        lanes[c] = V::load(&values[c]);
-    }
-    lanes
 }
