@@ -147,7 +147,7 @@ fn of_part(
     watch: &mut Watch,
 ) -> Result<Moments, Error> {
     let p = origin.len();
-    let rows = (BLOCK / p).clamp(64, 128) / 8 * 8;
+    let rows = (BLOCK / p).clamp(96, 128) / 8 * 8;
     let mut block = Block::new(p);
     block.away.copy_from_slice(origin); // to the last bit where a column is constant
     block.load(problem, set, &Pick::Run(part.start..part.end.min(part.start + rows)));

@@ -136,8 +136,8 @@ impl Work for Products<'_> {
     }
 }
 
-/// Lines that are asked for with the products of a few columns of eight rows.
-const ASKS: usize = 2;
+/// Columns of a tile times those that they are multiplied with, at most.
+const LARGEST: usize = 16;
 
 impl Products<'_> {
     /// By tiles of up to N columns with as many, so that the sums stay in registers.
@@ -169,12 +169,16 @@ impl Products<'_> {
             [] => self.sums::<V, A, B, SAME, false>(j, k),
             _ => self.sums::<V, A, B, SAME, true>(j, k),
         };
-        self.soon = self.soon.after(ASKS * self.columns.len() / self.p);
-        for (a, sums) in sums.into_iter().enumerate() {
-            let totals = totals(sums);
+        self.soon = self.soon.after(asks::<V>() * self.columns.len() / self.p);
+        let mut all = [V::zero(); LARGEST];
+        for a in 0..A {
+            all[a * B..][..B].copy_from_slice(&sums[a]);
+        }
+        let totals = totals(all);
+        for a in 0..A {
             let out = &mut self.products[(j + a) * self.p + k..][..B];
             for b in 0..B {
-                out[b] += totals[b];
+                out[b] += totals[a * B + b];
             }
         }
     }
@@ -188,8 +192,8 @@ impl Products<'_> {
     ) -> [[V; B]; A] {
         let mut sums = [[V::zero(); B]; A];
         for (i, x) in self.columns.chunks_exact(self.p).enumerate() {
-            for line in 0..ASKS {
-                self.soon.ask(ASKS * i + line);
+            for line in 0..asks::<V>() {
+                self.soon.ask(asks::<V>() * i + line);
             }
             let (left, right, mut b) = (&x[j..][..A], &x[k..][..B], [V::zero(); B]);
             for k in 0..B {
@@ -207,4 +211,10 @@ impl Products<'_> {
         }
         sums
     }
+}
+
+/// Lines that are asked for with the products of a tile's columns of eight rows.
+#[inline(always)]
+fn asks<V: Lanes>() -> usize {
+    if V::MANY { 2 } else { 1 }
 }

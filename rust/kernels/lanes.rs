@@ -308,6 +308,20 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn totals(four: [Self; 4]) -> [f64; 4] {
+            let (mut out, [a, b, c, d]) = ([0.0; 4], four);
+            unsafe {
+                let (a, b) = (_mm256_add_pd(a.0, a.1), _mm256_add_pd(b.0, b.1));
+                let (c, d) = (_mm256_add_pd(c.0, c.1), _mm256_add_pd(d.0, d.1));
+                // [a, a, b, b] and [c, c, d, d], whose neighbours are added to [a, c, b, d]
+                let ab = _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+                let cd = _mm256_add_pd(_mm256_permute2f128_pd(c, d, 0x20), _mm256_permute2f128_pd(c, d, 0x31));
+                _mm256_storeu_pd(out.as_mut_ptr(), _mm256_permute4x64_pd(_mm256_hadd_pd(ab, cd), 0xd8));
+            }
+            out
+        }
+
+        #[inline(always)]
         fn columns(rows: [Self; LANES]) -> [Self; LANES] {
             let mut columns = rows;
             for half in 0..2 {
