@@ -4,7 +4,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use fastgd::data::{Dense, Pick, Problem, Rows};
 use fastgd::gram;
-use fastgd::kernels::{self, Eight, Lines, Online, Place, Set};
+use fastgd::kernels::{self, Bound, Eight, Lines, Online, Place, Set, Turn};
 use fastgd::observe::{Alone, Watch};
 use fastgd::permute::Pcg64;
 
@@ -61,17 +61,37 @@ fn gradient<const D: usize>(bencher: Bencher, name: &str) {
     });
 }
 
+/// 64 rows, bound.
+fn bound(set: Set, d: usize) -> Bound {
+    let (rows, mut bound) = (wave(64 * d), Bound::default());
+    let lines = Lines::Together { values: &rows, stride: d, beyond: 0 };
+    kernels::gather(set, lines, d, Bound::stride(d), bound.room(64, d).unwrap());
+    bound.bind(set, false);
+    bound
+}
+
+#[divan::bench(args = sets(), consts = [1, 5, 10, 20, 32, 100])]
+fn bind<const D: usize>(bencher: Bencher, name: &str) {
+    let mut bound = bound(set(name), D);
+    bencher.counter(ItemsCount::new(64usize)).bench_local(|| black_box(&mut bound).bind(set(name), false));
+}
+
 #[divan::bench(args = sets(), consts = [1, 5, 10, 20, 32, 100])]
 fn online<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, y, set) = (wave(64 * D), wave(64), set(name));
     let (mut w, mut b, rates) = (wave(D), [0.5], [1e-3 / D as f64; 64]);
     let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
+    let bound = bound(set, D);
     bencher.counter(ItemsCount::new(64usize)).bench_local(|| {
         let line = Online { w: &mut w, b: &mut b, squares: false, scales: &[], tail: &mut [] };
-        kernels::online(set, black_box(lines), line, &mut |turn| {
+        let steps = &mut |turn: &mut Turn| {
             let (y, rates) = (&y[turn.first..][..turn.count], &rates[turn.first..][..turn.count]);
-            kernels::steps(set, turn, |raw, r| rates[r] * 2.0 * (raw - y[r]));
-        });
+            kernels::steps(set, turn, |_| 0.0, |found, r| rates[r] * 2.0 * (found.raw - y[r]));
+        };
+        match black_box(&bound).turns(0, 64) {
+            Some(queue) if Bound::takes(set, D) => kernels::in_turns(set, queue, line, steps),
+            _ => kernels::online(set, black_box(lines), line, steps),
+        }
     });
 }
 

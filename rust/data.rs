@@ -78,20 +78,26 @@ impl<'a> Pick<'a> {
         })
     }
 
-    /// Copies the picked rows of an array with `width` numbers a row, and asks for those that come soon.
+    /// Sets `out` to the picked rows of an array with `width` numbers a row.
     pub fn gather(&self, array: &[f64], width: usize, out: &mut Vec<f64>) {
         out.clear();
+        self.append(array, width, out);
+    }
+
+    /// Puts them behind what is there already, and asks for those that come soon.
+    pub fn append(&self, array: &[f64], width: usize, out: &mut Vec<f64>) {
         match self {
             Pick::Run(run) => out.extend_from_slice(&array[run.start * width..run.end * width]),
             Pick::At { order, stretch } => {
-                for (at, &i) in stretch.clone().zip(&order[stretch.clone()]) {
-                    if let Some(&soon) = order.get(at + AHEAD) {
-                        prefetch(&array[soon as usize * width..][..width]);
-                    }
-                    match width {
-                        1 => out.push(array[i as usize]),
-                        _ => out.extend_from_slice(&array[i as usize * width..][..width]),
-                    }
+                let (at, soon) = (&order[stretch.clone()], order.get(stretch.start + AHEAD..).unwrap_or(&[]));
+                if width == 1 {
+                    return kernels::append(array, at, soon, out);
+                }
+                let row = |&i: &u32| &array[i as usize * width..][..width];
+                let soon = soon.iter().map(Some).chain(std::iter::repeat(None));
+                for (i, soon) in at.iter().zip(soon) {
+                    soon.into_iter().for_each(|soon| prefetch(row(soon)));
+                    out.extend_from_slice(row(i));
                 }
             }
         }
@@ -100,6 +106,8 @@ impl<'a> Pick<'a> {
 
 /// How many rows ahead memory is asked for, where rows are short; long ones fill the queue sooner.
 const AHEAD: usize = 32;
+/// Bytes that stay in the caches.
+const NEAR_BYTES: usize = 1 << 18;
 /// Numbers that are asked for ahead, where rows are long.
 const AHEAD_NUMBERS: usize = 1 << 14;
 
@@ -141,10 +149,8 @@ pub trait Rows: Sync {
     /// |x_i|^2
     fn square(&self, i: usize) -> f64;
 
-    /// Sets targets (rows, told) and weights to those that lie with the picked rows; false if none do.
-    fn targets(&self, _pick: &Pick, _y: &mut Vec<f64>, _weight: &mut Vec<f64>) -> bool {
-        false
-    }
+    /// Asks for the first rows of some, as `fill` does for later ones.
+    fn ask(&self, _pick: &Pick) {}
 }
 
 /// Coordinates z_j = (x_j - mean_j) inverse_j; empty for x itself.
@@ -159,6 +165,8 @@ pub struct Standard<'a> {
 pub struct Dense<'a, T> {
     values: &'a [T],
     d: usize,
+    /// Numbers from row to row, where they are one after the other.
+    stride: usize,
     by_columns: bool,
     standard: Standard<'a>,
     set: Set,
@@ -170,14 +178,22 @@ impl<'a, T: Element> Dense<'a, T> {
     /// # Errors
     /// If the length is no multiple of `d`, or `d` is 0.
     pub fn new(values: &'a [T], d: usize) -> Result<Self, Error> {
-        if d == 0 || !values.len().is_multiple_of(d) {
+        Self::every(values, d, d)
+    }
+
+    /// With a row every `stride` numbers, of which the first `d` count.
+    ///
+    /// # Errors
+    /// If the length is no multiple of `stride`, or `d` is 0 or more.
+    pub fn every(values: &'a [T], d: usize, stride: usize) -> Result<Self, Error> {
+        if d == 0 || d > stride || !values.len().is_multiple_of(stride) {
             return Err(Error::argument(
                 "X",
                 format!("{} values for {d} columns", values.len()),
                 "an (n, d) array with d >= 1",
             ));
         }
-        Ok(Dense { values, d, by_columns: false, standard: Standard::default(), set: set()? })
+        Ok(Dense { values, d, stride, by_columns: false, standard: Standard::default(), set: set()? })
     }
 
     /// The same values, column-major.
@@ -203,7 +219,7 @@ impl<'a, T: Element> Dense<'a, T> {
     }
 
     fn n(&self) -> usize {
-        self.values.len() / self.d
+        self.values.len() / self.stride
     }
 
     /// The picked rows where they lie, if they can be worked on there; `values` are all.
@@ -212,16 +228,21 @@ impl<'a, T: Element> Dense<'a, T> {
         let values = values.filter(|_| self.standard.mean.is_empty() && !self.by_columns)?;
         match pick {
             Pick::Run(run) => {
-                let (values, beyond) = values[run.start * self.d..].split_at(run.len() * self.d);
-                Some(Lines::Together { values, stride: self.d, beyond: beyond.len() })
+                let (values, beyond) = values[run.start * self.stride..].split_at(run.len() * self.stride);
+                Some(Lines::Together { values, stride: self.stride, beyond: beyond.len() })
             }
             Pick::At { order, stretch } => Some(Lines::Apart {
                 values,
-                stride: self.d,
+                stride: self.stride,
                 at: &order[stretch.clone()],
-                soon: order.get(stretch.start + self.ahead()..).unwrap_or(&[]),
+                soon: order.get(stretch.start + self.ahead()..).filter(|_| !self.is_near()).unwrap_or(&[]),
             }),
         }
+    }
+
+    /// Whether all of it stays in the caches, so that nothing needs to be asked for.
+    fn is_near(&self) -> bool {
+        size_of_val(self.values) <= NEAR_BYTES
     }
 
     fn ahead(&self) -> usize {
@@ -249,16 +270,10 @@ impl<'a, T: Element> Dense<'a, T> {
         }
     }
 
+    /// Copies a row in coordinates of its own.
     fn copy(&self, x: &[T], out: &mut [f64]) {
-        if self.standard.mean.is_empty() {
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = x.into();
-            }
-        } else {
-            for (((out, &x), mean), inverse) in out.iter_mut().zip(x).zip(self.standard.mean).zip(self.standard.inverse)
-            {
-                *out = (x.into() - mean) * inverse;
-            }
+        for (((out, &x), mean), inverse) in out.iter_mut().zip(x).zip(self.standard.mean).zip(self.standard.inverse) {
+            *out = (x.into() - mean) * inverse;
         }
     }
 }
@@ -289,26 +304,30 @@ impl<T: Element> Rows for Dense<'_, T> {
     }
 
     fn fill(&self, pick: &Pick, stride: usize, out: &mut [f64]) {
-        let d = self.d;
+        let (d, every) = (self.d, self.stride);
         if self.by_columns {
             return self.fill_by_columns(pick, stride, out);
         }
-        if let (Pick::Run(run), true) = (pick, stride == d && self.standard.mean.is_empty()) {
-            return kernels::widen(self.set, &self.values[run.start * d..run.end * d], out);
+        if self.standard.mean.is_empty() {
+            return match (self.lines(T::wide(self.values), pick), self.lines(T::half(self.values), pick)) {
+                (Some(lines), _) => kernels::gather(self.set, lines, d, stride, out),
+                (_, Some(lines)) => kernels::gather(self.set, lines, d, stride, out),
+                _ => {}
+            };
         }
         let rows = out.chunks_mut(stride);
         match pick {
             Pick::Run(run) => {
-                let values = self.values[run.start * d..run.end * d].chunks_exact(d);
+                let values = self.values[run.start * every..run.end * every].chunks_exact(every);
                 rows.zip(values).for_each(|(out, x)| self.copy(x, out));
             }
             Pick::At { order, stretch } => {
                 let soon = order.get(stretch.start + self.ahead()..).unwrap_or(&[]);
                 for (at, (out, &i)) in rows.zip(&order[stretch.clone()]).enumerate() {
                     if let Some(&soon) = soon.get(at) {
-                        prefetch(&self.values[soon as usize * d..][..d]);
+                        prefetch(&self.values[soon as usize * every..][..d]);
                     }
-                    self.copy(&self.values[i as usize * d..][..d], out);
+                    self.copy(&self.values[i as usize * every..][..d], out);
                 }
             }
         }
@@ -322,9 +341,16 @@ impl<T: Element> Rows for Dense<'_, T> {
         kernels::backward(self.set, self.again(pick, room), self.d, slope, grad);
     }
 
+    fn ask(&self, pick: &Pick) {
+        if !self.by_columns {
+            let rows = (0..pick.len().min(self.ahead())).map(|at| pick.row(at));
+            rows.for_each(|i| prefetch(&self.values[i * self.stride..][..self.d]));
+        }
+    }
+
     fn square(&self, i: usize) -> f64 {
         let (n, d) = (self.n(), self.d);
-        let stored = |j| if self.by_columns { self.values[j * n + i] } else { self.values[i * d + j] };
+        let stored = |j| if self.by_columns { self.values[j * n + i] } else { self.values[i * self.stride + j] };
         (0..d).map(|j| self.seen(j, stored(j)).powi(2)).sum()
     }
 }
@@ -454,9 +480,6 @@ impl<'a> Problem<'a> {
     /// Targets and weights (none if all are 1) of the picked rows; `y` and `weight` are for what has to be brought
     /// together.
     pub fn targets<'s>(&'s self, pick: &Pick, y: &'s mut Vec<f64>, weight: &'s mut Vec<f64>) -> Told<'s> {
-        if self.rows.targets(pick, y, weight) {
-            return Told { y, weight };
-        }
         if let Pick::Run(run) = pick {
             let weight = self.weight.get(run.clone()).unwrap_or(&[]);
             return Told { y: &self.y[run.start * self.told..run.end * self.told], weight };

@@ -25,6 +25,17 @@ pub fn exp(x: f64) -> f64 {
     series * power(half) * power(k - half)
 }
 
+/// Where `near_1` is right to the last place or two: up to so far from 0.
+pub const NEAR: f64 = 1.0 / 16.0;
+
+/// e^x of |x| <= `NEAR`.
+#[inline(always)]
+pub fn near_1(x: f64) -> f64 {
+    let (x2, x4) = (x * x, (x * x) * (x * x));
+    let (low, high) = ((C[2] + x * C[3]) + x2 * (C[4] + x * C[5]), (C[6] + x * C[7]) + x2 * C[8]);
+    1.0 + (x + x2 * (low + x4 * high))
+}
+
 /// 2^k, for a whole k of a normal number.
 #[inline(always)]
 fn power(k: f64) -> f64 {
@@ -86,6 +97,8 @@ mod tests {
             assert!(apart(exp(x), x.exp()) <= 2.0, "{x}: {} {}", exp(x), x.exp());
             let small = f64::from(i) * 1e-12;
             assert!(apart(exp(small), small.exp()) <= 2.0, "{small}");
+            let near = f64::from(i) / 200_000.0 * NEAR;
+            assert!(apart(near_1(near), near.exp()) <= 2.0, "{near}");
         }
         for x in [0.0, -0.0, 709.78, 709.79, 1e300, f64::INFINITY, -745.0, -745.2, -1e300, f64::NEG_INFINITY, f64::NAN]
         {

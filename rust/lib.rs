@@ -3,12 +3,14 @@
 //! ```text
 //! error, exponential -> kernels                      what is wrong with a request; exp and log; the passes over a row
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
+//!   -> relay                                         chunks made ready ahead of whoever takes them
 //!   -> row, shuffle -> verdict -> online             rows one by one, sparse ones too, as scikit-learn descends
-//!   -> row -> sparse -> data, packed, penalty, threads -> objective, gram -> lazy
+//!   -> row -> sparse -> data, penalty, threads -> objective, gram, brought -> lazy
 //!                                                    what is minimised: mean loss over rows, plus penalty
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
 //!        -> solver, descent, permute -> py           the loop, NumPy's permutations, and the door to Python
 //! ```
+pub mod brought;
 pub mod data;
 pub mod descent;
 pub mod error;
@@ -22,10 +24,10 @@ pub mod objective;
 pub mod observe;
 pub mod online;
 pub mod optimizer;
-pub mod packed;
 pub mod penalty;
 pub mod permute;
 pub mod registry;
+pub mod relay;
 pub mod row;
 pub mod sampler;
 pub mod schedule;

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use crate::exponential::{exp, ln_1p};
-use crate::kernels::{self, Lines, Set, TURN, Turn};
+use crate::exponential::{NEAR, exp, ln_1p, near_1};
+use crate::kernels::{self, Found, Lines, Set, TURN, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`; or, in a `block` of its own, in all those of a row.
@@ -15,6 +15,18 @@ pub trait Loss: Send + Sync {
 
     /// d loss / d raw, or a subgradient
     fn gradient(&self, raw: f64, y: f64) -> f64;
+
+    /// What takes long of a derivative, at a prediction near by; for whoever writes a `gradient_from` of its own.
+    #[inline(always)]
+    fn ahead(&self, _near: f64) -> f64 {
+        0.0
+    }
+
+    /// d loss / d raw, sooner where it can be had from what `ahead` found.
+    #[inline(always)]
+    fn gradient_from(&self, found: Found, y: f64) -> f64 {
+        self.gradient(found.raw, y)
+    }
 
     /// Over a block of rows: returns `sum_i s_i loss_i` and replaces each raw prediction by `s_i d loss_i / d raw`.
     /// `raw` and `y` are (m, outputs), of a loss that couples outputs `y` is (m); `weight` is (m) or empty for all
@@ -45,14 +57,15 @@ pub trait Loss: Send + Sync {
     fn steps(&self, set: Set, turn: &mut Turn, told: Told, rates: Rates) {
         let Rates { each, steepest, implicit } = rates;
         let (y, rate) = (a_turn(told.y), a_turn(each));
-        let slope = |raw, r: usize| self.gradient(raw, y[r]).clamp(-steepest, steepest);
+        let ahead = |near| self.ahead(near);
+        let slope = |found, r: usize| self.gradient_from(found, y[r]).clamp(-steepest, steepest);
         if told.weight.is_empty() && implicit == 0.0 {
-            return kernels::steps(set, turn, |raw, r| rate[r] * slope(raw, r));
+            return kernels::steps(set, turn, ahead, |found, r| rate[r] * slope(found, r));
         }
         let s = if told.weight.is_empty() { [1.0; TURN] } else { a_turn(told.weight) };
         let square = if implicit == 0.0 { [0.0; TURN] } else { turn.square };
-        kernels::steps(set, turn, |raw, r| {
-            rate[r] * slope(raw, r) * s[r] / (1.0 + rate[r] * s[r] * implicit * square[r])
+        kernels::steps(set, turn, ahead, |found, r| {
+            rate[r] * slope(found, r) * s[r] / (1.0 + rate[r] * s[r] * implicit * square[r])
         });
     }
 }
@@ -312,8 +325,31 @@ impl Loss for Logistic {
 
     #[inline(always)]
     fn gradient(&self, raw: f64, y: f64) -> f64 {
-        let e = exp(-raw.abs());
-        let (at_0, at_1) = if raw < 0.0 { (e, 1.0) } else { (1.0, e) };
+        Logistic::slope(exp(-raw.abs()), raw < 0.0, y)
+    }
+
+    #[inline(always)]
+    fn ahead(&self, near: f64) -> f64 {
+        exp(-near.abs())
+    }
+
+    /// exp(-|near|) times exp of what is between, which is short.
+    #[inline(always)]
+    fn gradient_from(&self, Found { raw, near, ahead }: Found, y: f64) -> f64 {
+        let between = if near < 0.0 { raw - near } else { near - raw };
+        if between.abs() <= NEAR {
+            Logistic::slope(ahead * near_1(between), near < 0.0, y)
+        } else {
+            self.gradient(raw, y)
+        }
+    }
+}
+
+impl Logistic {
+    /// 1 / (1 + exp(-raw)) - y, where e is exp(raw) or, unless `falls`, exp(-raw).
+    #[inline(always)]
+    fn slope(e: f64, falls: bool, y: f64) -> f64 {
+        let (at_0, at_1) = if falls { (e, 1.0) } else { (1.0, e) };
         ((1.0 - y) * at_0 - y * at_1) / (1.0 + e)
     }
 }

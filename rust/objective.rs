@@ -3,7 +3,7 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Lines, Online, Set, Turn};
+use crate::kernels::{self, Bound, Element, Lines, Online, Queue, Set, TURN, Turn};
 use crate::loss::{Loss, Rates, Reduction, Singles, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
@@ -30,10 +30,22 @@ const AHEAD: usize = 8;
 
 /// How rows are stepped by in turn, and what is kept of it.
 pub struct InTurn<'a> {
+    /// The rows, if they are bound already.
+    pub bound: Option<Queue<'a>>,
     /// What each row's slope is multiplied with, besides its weight.
     pub rates: &'a [f64],
     /// As in `loss::Rates`.
     pub implicit: f64,
+    /// The sum of iterates, or empty.
+    pub tail: &'a mut [f64],
+}
+
+/// Batches that are stepped by one after the other, without a gradient that anybody sees.
+pub struct Batches<'a> {
+    /// Rows of each.
+    pub size: usize,
+    /// One a batch.
+    pub rates: &'a [f64],
     /// The sum of iterates, or empty.
     pub tail: &'a mut [f64],
 }
@@ -43,8 +55,7 @@ pub struct InTurn<'a> {
 pub struct Scratch {
     rows: Vec<f64>,
     raw: Vec<f64>,
-    /// Products of rows, and their steps as often as they count.
-    shared: Vec<f64>,
+    /// Steps of rows as often as they count.
     often: Vec<f64>,
     y: Vec<f64>,
     weight: Vec<f64>,
@@ -52,6 +63,7 @@ pub struct Scratch {
     grad: Vec<f64>,
     /// As `Sparse::see` has it.
     seen: Vec<f64>,
+    bound: Bound,
 }
 
 impl Objective<'_> {
@@ -115,9 +127,12 @@ impl Objective<'_> {
 
     /// Steps by each of some rows in turn, for one output and no penalty; returns the sum of `s_i loss_i` as the rows
     /// found it.
-    pub fn online(&self, rows: &Pick, theta: &mut [f64], turn: InTurn, scratch: &mut Scratch) -> f64 {
-        let InTurn { rates, implicit, tail } = turn;
-        let Scratch { rows: room, raw, y, weight, .. } = scratch;
+    ///
+    /// # Errors
+    /// Lack of memory.
+    pub fn online(&self, rows: &Pick, theta: &mut [f64], turn: InTurn, scratch: &mut Scratch) -> Result<f64, Error> {
+        let InTurn { bound, rates, implicit, tail } = turn;
+        let Scratch { rows: room, raw, y, weight, bound: own, .. } = scratch;
         let told = self.problem.targets(rows, y, weight);
         let (w, b) = theta.split_at_mut(self.coefs());
         let line = Online { w, b, squares: implicit != 0.0, scales: &[], tail };
@@ -128,11 +143,58 @@ impl Objective<'_> {
             self.loss.steps(self.set, turn, told.from(first), rates);
             raw[first..first + count].copy_from_slice(&turn.raw[..count]);
         };
-        match self.problem.rows.short(rows) {
-            Some(lines) => kernels::online(self.set, lines, line, steps),
-            None => kernels::online(self.set, self.problem.rows.block(rows, room), line, steps),
+        let (set, d) = (self.set, self.problem.rows.d());
+        match (bound, self.problem.rows.short(rows)) {
+            (Some(queue), _) => kernels::in_turns(set, queue, line, steps),
+            _ if Bound::takes(set, d) => {
+                self.problem.rows.fill(rows, Bound::stride(d), own.room(rows.len(), d)?);
+                own.bind(set, line.squares);
+                if let Some(queue) = own.turns(0, rows.len()) {
+                    kernels::in_turns(set, queue, line, steps);
+                }
+            }
+            (_, Some(lines)) => kernels::online(set, lines, line, steps),
+            _ => kernels::online(set, self.problem.rows.block(rows, room), line, steps),
         }
-        self.loss.sum(self.set, raw, told)
+        Ok(self.loss.sum(self.set, raw, told))
+    }
+
+    /// theta -= rate grad for small batches of several features in turn, with one output and no penalty. Returns the sum
+    /// of `s_i loss_i` as the rows found it, added to `sum` batch by batch; where that isn't finite, theta is anything.
+    pub fn descend(&self, rows: &Pick, theta: &mut [f64], batches: Batches, sum: f64, scratch: &mut Scratch) -> f64 {
+        let Scratch { rows: room, y, weight, grad, .. } = scratch;
+        let told = self.problem.targets(rows, y, weight);
+        match self.problem.rows.short(rows) {
+            Some(lines) => self.each_batch(lines, told, theta, batches, sum, grad),
+            None => self.each_batch(self.problem.rows.block(rows, room), told, theta, batches, sum, grad),
+        }
+    }
+
+    fn each_batch<T: Element>(
+        &self,
+        lines: Lines<T>,
+        told: Told,
+        theta: &mut [f64],
+        batches: Batches,
+        mut sum: f64,
+        grad: &mut Vec<f64>,
+    ) -> f64 {
+        let Batches { size, rates, tail } = batches;
+        let (factor, (w, b)) = (self.factor(size), theta.split_at_mut(self.coefs()));
+        let (tail_w, tail_b) = tail.split_at_mut(tail.len().min(w.len()));
+        for (first, rate) in (0..).step_by(size).zip(rates) {
+            grad.clear();
+            grad.resize(w.len(), 0.0);
+            let own = told.from(first);
+            let slopes = &mut |i: usize, raw: &mut [f64]| self.loss.block(self.set, raw, own.from(i), 1);
+            let (lines, at) = (lines.part(first..first + size), b.first().copied().unwrap_or(0.0));
+            let (loss, slope) = kernels::gradient(self.set, lines, w, at, grad, slopes);
+            sum += loss;
+            w.iter_mut().zip(&*grad).for_each(|(w, grad)| *w -= rate * (factor * grad));
+            b.iter_mut().for_each(|b| *b -= rate * (factor * slope));
+            tail_w.iter_mut().zip(&*w).chain(tail_b.iter_mut().zip(&*b)).for_each(|(tail, theta)| *tail += theta);
+        }
+        sum
     }
 
     /// theta -= rate grad for few rows and several outputs, without a penalty and without a gradient that anybody sees.
@@ -163,22 +225,38 @@ impl Objective<'_> {
         &self,
         batch: &Pick,
         theta: &mut [f64],
-        (rates, tail): (&[f64], &mut [f64]),
+        InTurn { bound, rates, tail, .. }: InTurn,
         scratch: &mut Scratch,
-    ) -> f64 {
-        let (Problem { rows, outputs, told: width, .. }, count, d) =
-            (*self.problem, batch.len(), self.problem.rows.d());
+    ) -> Result<f64, Error> {
+        let (Problem { rows, outputs, told: width, d, .. }, count, set) = (*self.problem, batch.len(), self.set);
         let (w, b) = theta.split_at_mut(self.coefs());
-        let Scratch { rows: room, raw, y, weight, shared, often, .. } = scratch;
-        room.resize(count * d, 0.0);
-        rows.fill(batch, d, room);
-        let lines = Lines::Together { values: room, stride: d, beyond: 0 };
+        let Scratch { rows: room, raw, y, weight, often, bound: own, .. } = scratch;
         raw.resize(count * outputs, 0.0);
-        shared.resize(count * count, 0.0);
-        kernels::forward(self.set, lines, d, w, b, raw);
-        kernels::forward(self.set, lines, d, room, &[], shared);
-        if shared.iter().any(|shared| !shared.is_finite()) {
-            return f64::NAN;
+        let mut queue = bound;
+        if queue.is_none() && Bound::takes(set, d) {
+            rows.fill(batch, Bound::stride(d), own.room(count, d)?);
+            own.bind(set, false);
+            queue = own.turns(0, count);
+        }
+        let mut shared = [[0.0; TURN]; TURN];
+        let lines = if let Some(queue) = queue {
+            if let Some(bond) = queue.bond() {
+                shared[..TURN - 1].copy_from_slice(&bond.shared);
+            }
+            queue.lines()
+        } else {
+            room.resize(count * d, 0.0);
+            rows.fill(batch, d, room);
+            let lines = Lines::Together { values: room, stride: d, beyond: 0 };
+            for (x, shared) in room.chunks_exact(d).zip(&mut shared) {
+                kernels::forward(set, lines, d, x, &[], &mut shared[..count]);
+            }
+            lines
+        };
+        kernels::forward(set, lines, d, w, b, raw);
+        let pairs = || (0..count).flat_map(|r| (0..r).map(move |q| (q, r)));
+        if !pairs().all(|(q, r)| shared[q][r].is_finite()) {
+            return Ok(f64::NAN);
         }
         let (told, factor, one) = (self.problem.targets(batch, y, weight), self.factor(1), b.len().min(1) as f64);
         let mut sum = 0.0;
@@ -187,12 +265,12 @@ impl Objective<'_> {
             let told = Told { y: &told.y[r * width..][..width], weight: told.weight.get(r..=r).unwrap_or(&[]) };
             sum += self.loss.block(self.set, steps, told, outputs);
             steps.iter_mut().for_each(|step| *step *= -rates[r] * factor);
-            for (raw, shared) in later.chunks_exact_mut(outputs).zip(&shared[r * count + r + 1..]) {
+            for (raw, shared) in later.chunks_exact_mut(outputs).zip(&shared[r][r + 1..]) {
                 raw.iter_mut().zip(&*steps).for_each(|(raw, step)| *raw += (shared + one) * step);
             }
         }
         if !sum.is_finite() {
-            return sum;
+            return Ok(sum);
         }
         let (tail_w, tail_b) = tail.split_at_mut(tail.len().min(w.len()));
         if !tail_w.is_empty() {
@@ -209,7 +287,7 @@ impl Objective<'_> {
         for steps in raw.chunks_exact(outputs) {
             b.iter_mut().zip(steps).for_each(|(b, step)| *b += step);
         }
-        sum
+        Ok(sum)
     }
 
     /// The largest curvature of one row's part of the objective, for a loss of curvature `c`: c s_i (|x_i|^2 + 1).
@@ -470,8 +548,8 @@ mod tests {
                 let start: Vec<f64> = wave(size, 1.1).iter().map(|theta| 0.1 * theta).collect();
                 let (mut theta, mut scratch) = ([start.clone(), start], Scratch::default());
                 let (mut tails, mut single) = ([vec![0.5; size], vec![0.5; size]], 0.0);
-                let turn = (&rates[..], &mut tails[0][..]);
-                let sum = objective.step_in_turn(&Pick::at(&order), &mut theta[0], turn, &mut scratch);
+                let turn = InTurn { bound: None, rates: &rates, implicit: 0.0, tail: &mut tails[0] };
+                let sum = objective.step_in_turn(&Pick::at(&order), &mut theta[0], turn, &mut scratch).unwrap();
                 for (i, rate) in rates.iter().enumerate() {
                     let row = Pick::At { order: &order, stretch: i..i + 1 };
                     single += objective.step_along(&row, &mut theta[1], *rate, &mut scratch);

@@ -5,12 +5,15 @@
 //! Cumulative Penalty" (2009); averages are kept as in Bottou, "Stochastic Gradient Descent Tricks" (2012). A row costs
 //! as many operations as it has features. Sums go in order, so that coefficients equal scikit-learn's to rounding.
 
+use std::ops::Range;
+
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Element, Lines, Online, Set, Turn, set};
+use crate::kernels::{self, Element, Lines, Online, Queue, Set, TURN, Turn, set};
 use crate::loss::{Loss, Rates, Told as Targets};
 use crate::observe::{Observe, State, Watch};
-use crate::row::{Norms, Row, Table};
-use crate::shuffle::Orders;
+use crate::relay::Relay;
+use crate::row::{Norms, Row, Stored, Table};
+use crate::shuffle::{Order, Orders};
 use crate::verdict::{Astray, Told, Validation, astray};
 
 /// How the rate goes.
@@ -66,6 +69,8 @@ pub struct Config<'a> {
     pub astray: f64,
     /// Whether the observer wants to see every epoch's end.
     pub loud: bool,
+    /// At most; they change no bit.
+    pub threads: usize,
 }
 
 /// Coefficients and intercept, the averages of both, and the number of the next row, from 1.
@@ -108,20 +113,19 @@ pub struct Outcome {
 const STEEPEST: f64 = 1e12;
 /// A common scale of coefficients below this is multiplied out.
 const SMALL: f64 = 1e-9;
-/// Numbers ahead that are asked for, and rows ahead at most and at least.
-const AHEAD_NUMBERS: usize = 1024;
-const AHEAD: usize = 48;
-const LEAST_AHEAD: usize = 8;
-/// Numbers that are gone through between two looks around, and rows at most and at least.
-const STRETCH_NUMBERS: usize = 1 << 20;
+/// Bytes of rows that are brought together: about what the second-level cache holds.
+const CHUNK_BYTES: usize = 1 << 19;
+/// Rows of them at most, and at least.
+const CHUNK: usize = 1 << 14;
+const LEAST_CHUNK: usize = 4 * TURN;
+/// Rows whose turns are prepared at once.
 const STRETCH: usize = 256;
-const LEAST_STRETCH: usize = 32;
 
 /// Minimises the mean loss and penalty over the training rows.
 ///
 /// # Errors
 /// What the observer answers, arrays that don't fit together, and lack of memory.
-pub fn run<B: Table>(
+pub fn run<B: Stored>(
     table: &B,
     told: &Told,
     validation: Option<&Validation<B>>,
@@ -135,14 +139,15 @@ pub fn run<B: Table>(
     let began = (start.w.iter().any(|&w| w != 0.0) || start.b != 0.0).then(|| (start.w.clone(), start.b));
     let mut orders = Orders::new(table.n(), config.seed)?;
     let mut run = Run::new(config, start)?;
+    let relay = Relay::new(config.threads > 1);
     let mut epochs = Epochs::default();
     let mut stop = Stop { best: f64::INFINITY, idle: 0 };
     let mut best: Option<(u64, Iterate)> = None;
     let mut highest = f64::NEG_INFINITY;
     let mut finite = true;
     for epoch in 1..=config.max_iter {
-        let order = orders.next(&mut watch)?;
-        let loss = run.epoch(table, told, order, &mut watch)? / train.max(1) as f64;
+        let source = Source { table, told, pace: run.pace(), by_turns: run.by_turns, set: run.set };
+        let loss = run.epoch(&source, &relay, orders.next(&mut watch)?, &mut watch)? / train.max(1) as f64;
         epochs.loss.push(loss);
         epochs.rate.push(run.eta);
         epochs.seconds.push(watch.seconds());
@@ -238,53 +243,114 @@ fn check<B: Table>(
     }
 }
 
-/// Rows whose turn comes next, with what they were told to be; some more than that, to be asked for meanwhile.
-struct Queue<'a> {
-    left: &'a [u32],
-    from: &'a Told<'a>,
-    class_weight: (f64, f64),
+/// How rates go from row to row, as long as an epoch lasts.
+#[derive(Clone, Copy)]
+struct Pace<'a> {
+    config: &'a Config<'a>,
+    eta: f64,
+    /// t0 of `Rate::Optimal`
+    offset: f64,
+    /// Of the epoch's first row.
+    t: f64,
+}
+
+impl Pace<'_> {
+    /// The rate of row t.
+    #[inline]
+    fn rate(&self, t: f64) -> f64 {
+        match self.config.rate {
+            Rate::Optimal => 1.0 / (self.config.penalty.alpha * (self.offset + t - 1.0)),
+            Rate::InvScaling { power } => self.config.eta0 / raised(t, power),
+            _ => self.eta,
+        }
+    }
+
+    /// What l2 leaves of coefficients at some rate.
+    #[inline]
+    fn left(&self, rate: f64) -> f64 {
+        let factor = 1.0 - (1.0 - self.config.penalty.l1_ratio) * rate * self.config.penalty.alpha;
+        if factor > 0.0 { factor } else { 0.0 }
+    }
+
+    /// Sets `rates` to those of so many rows from t on, and `left` to what l2 leaves at these.
+    fn look_ahead(&self, set: Set, t: f64, count: usize, rates: &mut Vec<f64>, left: &mut Vec<f64>) {
+        rates.clear();
+        rates.extend((0..count).map(|k| t + k as f64));
+        match self.config.rate {
+            Rate::InvScaling { power: 0.25 } => kernels::replace(set, rates, |t| self.config.eta0 / t.sqrt().sqrt()),
+            _ => kernels::replace(set, rates, |t| self.rate(t)),
+        }
+        if self.config.penalty.l2 {
+            left.clone_from(rates);
+            kernels::replace(set, left, |rate| self.left(rate));
+        }
+    }
+}
+
+/// What chunks are made of.
+struct Source<'a, B> {
+    table: &'a B,
+    told: &'a Told<'a>,
+    pace: Pace<'a>,
+    by_turns: bool,
+    set: Set,
+}
+
+/// Rows brought together in the order of their visits, and all of a step that does not wait for the steps before.
+struct Chunk<B> {
+    /// Those in the order, kept back ones among them; and those that are left to train on.
+    order: Vec<u32>,
     rows: Vec<u32>,
+    table: B,
     y: Vec<f64>,
     /// Empty for all ones.
     weight: Vec<f64>,
+    /// Empty if it is too soon to know.
+    rates: Vec<f64>,
+    /// What l2 leaves of coefficients, if there is any.
+    left: Vec<f64>,
 }
 
-impl<'a> Queue<'a> {
-    fn new(order: &'a [u32], from: &'a Told<'a>, class_weight: (f64, f64)) -> Self {
-        Queue { left: order, from, class_weight, rows: Vec::new(), y: Vec::new(), weight: Vec::new() }
+impl<B: Default> Default for Chunk<B> {
+    fn default() -> Self {
+        let (order, rows, table) = (Vec::new(), Vec::new(), B::default());
+        let (y, weight, rates, left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Chunk { order, rows, table, y, weight, rates, left }
+    }
+}
+
+impl<B: Stored> Source<'_, B> {
+    /// Rows of a chunk.
+    fn size(&self) -> usize {
+        let bytes = self.table.width().max(1) * 2 * size_of::<f64>();
+        (CHUNK_BYTES / bytes).clamp(LEAST_CHUNK, CHUNK) / TURN * TURN
     }
 
-    /// Lets rows come up to so many; how many there are.
-    fn fill(&mut self, most: usize) -> usize {
-        let Told { y, weight, held } = *self.from;
-        let weighted = !weight.is_empty() || self.class_weight != (1.0, 1.0);
-        while self.rows.len() < most && !self.left.is_empty() {
-            let (next, left) = self.left.split_at((most - self.rows.len()).min(self.left.len()));
-            let (before, trains) = (self.rows.len(), |i: &u32| held.get(*i as usize) != Some(&true));
-            self.rows.extend(next.iter().copied().filter(trains));
-            let rows = &self.rows[before..];
-            self.y.extend(rows.iter().map(|&i| y[i as usize]));
-            if weighted {
-                self.weight.extend(rows.iter().map(|&i| i as usize).map(|i| {
-                    let of_class = if y[i] > 0.0 { self.class_weight.0 } else { self.class_weight.1 };
-                    of_class * weight.get(i).copied().unwrap_or(1.0)
-                }));
-            }
-            self.left = left;
+    /// The rows in these places of the order.
+    fn bring(&self, order: Order, places: Range<usize>, chunk: &mut Chunk<B::Together>) -> Result<(), Error> {
+        let first = places.start;
+        let (Told { y, weight, held }, of_class, set) = (*self.told, self.pace.config.class_weight, self.set);
+        order.part(places, &mut chunk.order);
+        chunk.rows.clear();
+        chunk.rows.extend(chunk.order.iter().filter(|&&i| held.get(i as usize) != Some(&true)));
+        let bound = self.by_turns.then_some(self.pace.config.penalty.l2);
+        chunk.y.clear();
+        self.table.bring(set, &chunk.rows, bound, (y, &mut chunk.y), &mut chunk.table)?;
+        let rows = || chunk.rows.iter().map(|&i| i as usize);
+        chunk.weight.clear();
+        if !weight.is_empty() || of_class != (1.0, 1.0) {
+            chunk.weight.extend(rows().map(|i| {
+                let of_class = if y[i] > 0.0 { of_class.0 } else { of_class.1 };
+                of_class * weight.get(i).copied().unwrap_or(1.0)
+            }));
         }
-        self.rows.len()
-    }
-
-    /// Of the first rows.
-    fn told(&self, count: usize) -> Targets<'_> {
-        Targets { y: &self.y[..count], weight: self.weight.get(..count).unwrap_or(&[]) }
-    }
-
-    /// The first rows had their turn.
-    fn take(&mut self, count: usize) {
-        self.rows.drain(..count);
-        self.y.drain(..count);
-        self.weight.drain(..count.min(self.weight.len()));
+        let count = chunk.rows.len();
+        chunk.rates.clear();
+        if held.is_empty() {
+            let t = self.pace.t + first as f64; // else nobody knows yet how many rows train before these
+            self.pace.look_ahead(set, t, count, &mut chunk.rates, &mut chunk.left);
+        }
+        Ok(())
     }
 }
 
@@ -327,9 +393,7 @@ struct Run<'a> {
     set: Set,
     /// Whether rows may take turns: whether steps wait for one product each, and nothing else is done with a row.
     by_turns: bool,
-    /// Of the next rows: their rates, what l2 leaves at these, and the scale before each of them and after the last.
-    rates: Vec<f64>,
-    left: Vec<f64>,
+    /// Of the next rows: the scale before each of them and after the last.
     scales: Vec<f64>,
     /// Of the latest rows: what they were predicted to be, their steps against the gradient, and |x|^2.
     raw: Vec<f64>,
@@ -366,8 +430,6 @@ impl<'a> Run<'a> {
             t: start.t,
             set: set()?,
             by_turns: !config.penalty.l1 && config.average == 0.0 && !matches!(config.rate, Rate::Pa1 | Rate::Pa2),
-            rates: Vec::new(),
-            left: Vec::new(),
             scales: Vec::new(),
             raw: Vec::new(),
             steps: Vec::new(),
@@ -376,101 +438,98 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// One pass over the training rows; the sum of their objectives.
-    fn epoch<B: Table>(&mut self, table: &B, told: &Told, order: &[u32], watch: &mut Watch) -> Result<f64, Error> {
+    /// How rates go from here on.
+    fn pace(&self) -> Pace<'a> {
+        Pace { config: self.config, eta: self.eta, offset: self.offset, t: self.t }
+    }
+
+    /// One pass over the training rows; the sum of their objectives. The order is kept.
+    fn epoch<B: Stored>(
+        &mut self,
+        source: &Source<B>,
+        relay: &Relay<Chunk<B::Together>>,
+        (order, kept): (Order, &mut [u32]),
+        watch: &mut Watch,
+    ) -> Result<f64, Error> {
         let Norms { square, absolute } = Norms::of(&self.w); // what is kept up row by row gathers rounding
         self.norms = Norms { square: square * self.scale * self.scale, absolute: absolute * self.scale };
-        let (mut sum, d) = (0.0, table.d());
-        let ahead = (AHEAD_NUMBERS / d.max(1)).clamp(LEAST_AHEAD, AHEAD);
-        let most = (STRETCH_NUMBERS / d.max(1)).clamp(LEAST_STRETCH, STRETCH);
-        let mut queue = Queue::new(order, told, self.config.class_weight);
-        while queue.fill(most + 2 * ahead) > 0 {
-            let soon = &queue.rows[ahead.min(queue.rows.len())..];
-            let mut count = self.look_ahead(most.min(queue.rows.len()));
-            let lines = if self.by_turns { table.lines(&queue.rows[..count], soon) } else { None };
+        let (n, size, mut sum, mut from) = (source.table.n(), source.size(), 0.0, 0);
+        relay.pass(
+            n.div_ceil(size),
+            |k, chunk| source.bring(order, k * size..n.min((k + 1) * size), chunk),
+            |chunk| {
+                if let Some(kept) = kept.get_mut(from..from + chunk.order.len()) {
+                    kept.copy_from_slice(&chunk.order);
+                }
+                from += chunk.order.len();
+                if chunk.rates.is_empty() {
+                    let (count, t) = (chunk.rows.len(), self.t);
+                    source.pace.look_ahead(self.set, t, count, &mut chunk.rates, &mut chunk.left);
+                }
+                sum += self.chunk(chunk, watch)?;
+                Ok(true)
+            },
+        )?;
+        Ok(sum)
+    }
+
+    /// Steps by the rows of a chunk; the sum of their objectives.
+    fn chunk<B: Table>(&mut self, chunk: &Chunk<B>, watch: &mut Watch) -> Result<f64, Error> {
+        let Chunk { table, y, weight, rates, left, .. } = chunk;
+        let (mut at, mut sum, by_turns) = (0, 0.0, self.by_turns && table.lines(0..0).is_some());
+        while at < y.len() {
+            let (most, told) =
+                (STRETCH.min(y.len() - at), Targets { y: &y[at..], weight: weight.get(at..).unwrap_or(&[]) });
+            let rows = |count: usize| at..at + count;
+            let aligned = table.bound().is_none() || at.is_multiple_of(TURN);
+            let left_at = |count| left.get(rows(count)).unwrap_or(&[]);
+            let count = if by_turns && aligned { self.scales(left_at(most), most) } else { 0 };
             self.raw.clear();
-            match lines {
+            let done = match table.lines(rows(count)) {
                 Some(lines) if count > 0 => {
-                    sum += self.turns(lines, queue.told(count));
-                    watch.tick(count * (d + 1))?;
+                    let queue = table.bound().and_then(|bound| bound.turns(at, count));
+                    sum += self.turns((queue, lines), told, &rates[rows(count)], left_at(count));
+                    watch.tick(count * (table.d() + 1))?;
+                    count
                 }
                 _ => {
-                    count = count.max(1);
-                    for (k, &i) in queue.rows[..count].iter().enumerate() {
-                        if let Some(&later) = soon.get(k + ahead) {
-                            table.later(later as usize);
-                        }
-                        if let Some(&soon) = soon.get(k) {
-                            table.soon(soon as usize);
-                        }
-                        let row = table.row(i as usize);
+                    // those that can't take turns, or before which the scale has to be multiplied out
+                    let alone = if by_turns { 1 } else { most };
+                    for k in rows(alone) {
+                        let row = table.row(k);
                         watch.tick(row.len() + 1)?;
-                        let weight = queue.weight.get(k).copied().unwrap_or(1.0);
-                        sum += self.row(row, queue.y[k], weight);
+                        sum += self.row(row, y[k], weight.get(k).copied().unwrap_or(1.0), rates[k]);
                     }
+                    alone
                 }
-            }
-            let unweighted = Targets { y: &queue.y[..count], weight: &[] };
-            sum += self.config.loss.sum(self.set, &mut self.raw, unweighted);
-            queue.take(count);
+            };
+            sum += self.config.loss.sum(self.set, &mut self.raw, Targets { weight: &[], ..told });
+            at += done;
         }
         Ok(sum)
     }
 
-    /// The rate of row t.
-    #[inline]
-    fn rate(&self, t: f64) -> f64 {
-        match self.config.rate {
-            Rate::Optimal => 1.0 / (self.config.penalty.alpha * (self.offset + t - 1.0)),
-            Rate::InvScaling { power } => self.config.eta0 / raised(t, power),
-            _ => self.eta,
-        }
-    }
-
-    /// What l2 leaves of coefficients at some rate.
-    #[inline]
-    fn left(&self, rate: f64) -> f64 {
-        let factor = 1.0 - (1.0 - self.config.penalty.l1_ratio) * rate * self.config.penalty.alpha;
-        if factor > 0.0 { factor } else { 0.0 }
-    }
-
-    /// Rates and scales of the next rows, up to one before which the scale has to be multiplied out; how many these
-    /// are.
-    fn look_ahead(&mut self, most: usize) -> usize {
-        let (mut rates, mut scales) = (std::mem::take(&mut self.rates), std::mem::take(&mut self.scales));
-        rates.clear();
-        rates.extend((0..most).map(|k| self.t + k as f64));
-        match self.config.rate {
-            Rate::InvScaling { power: 0.25 } => {
-                kernels::replace(self.set, &mut rates, |t| self.config.eta0 / t.sqrt().sqrt())
-            }
-            _ => kernels::replace(self.set, &mut rates, |t| self.rate(t)),
-        }
+    /// Sets the scales of the next rows, up to one before which the scale has to be multiplied out, from what l2 leaves
+    /// at each; how many these are.
+    fn scales(&mut self, left: &[f64], most: usize) -> usize {
+        let scales = &mut self.scales;
         scales.clear();
         scales.push(self.scale);
-        let (mut count, mut left) = (most, std::mem::take(&mut self.left));
-        if self.config.penalty.l2 {
-            left.clone_from(&rates);
-            kernels::replace(self.set, &mut left, |rate| self.left(rate));
-            scales.extend_from_slice(&left);
-            for k in 0..most {
-                scales[k + 1] *= scales[k];
-            }
-            if scales[most] < SMALL {
-                count = scales[1..].iter().position(|&scale| scale < SMALL).unwrap_or(most);
-            }
+        scales.extend_from_slice(left);
+        for k in 0..left.len() {
+            scales[k + 1] *= scales[k];
         }
-        scales.resize(most + 1, scales[scales.len() - 1]);
-        (self.rates, self.scales, self.left) = (rates, scales, left);
-        count
+        let last = scales[left.len()];
+        scales.resize(most + 1, last);
+        if last >= SMALL { most } else { scales[1..].iter().position(|&scale| scale < SMALL).unwrap_or(most) }
     }
 
     /// Steps by rows that take turns; the sum of the penalties before each.
-    fn turns<T: Element>(&mut self, lines: Lines<T>, told: Targets) -> f64 {
+    fn turns(&mut self, (queue, lines): (Option<Queue>, Lines), told: Targets, rates: &[f64], left: &[f64]) -> f64 {
         let Config { loss, penalty, fit_intercept, .. } = *self.config;
-        let (set, count, before) = (self.set, told.y.len(), self.intercept);
+        let (set, count, before) = (self.set, rates.len(), self.intercept);
         let square = self.scale * self.scale * Norms::of(&self.w).square;
-        let (raw, steps, squares, rates) = (&mut self.raw, &mut self.steps, &mut self.squares, &self.rates);
+        let (raw, steps, squares) = (&mut self.raw, &mut self.steps, &mut self.squares);
         for room in [&mut *raw, steps, squares] {
             room.resize(count, 0.0);
         }
@@ -478,7 +537,7 @@ impl<'a> Run<'a> {
         let b = std::slice::from_mut(&mut self.intercept);
         let b = if fit_intercept { b } else { &mut [] };
         let line = Online { w: &mut self.w, b, squares: penalty.l2, scales, tail: &mut [] };
-        kernels::online(set, lines, line, &mut |turn: &mut Turn| {
+        let each = &mut |turn: &mut Turn| {
             let (first, count) = (turn.first, turn.count);
             let rates = Rates { each: &rates[first..], steepest: STEEPEST, implicit: 0.0 };
             loss.steps(set, turn, told.from(first), rates);
@@ -487,10 +546,14 @@ impl<'a> Run<'a> {
                 steps[first..first + count].copy_from_slice(&turn.steps[..count]);
                 squares[first..first + count].copy_from_slice(&turn.square[..count]);
             }
-        });
-        let sum = if penalty.l2 { self.penalties(square, before) } else { 0.0 };
+        };
+        match queue {
+            Some(queue) => kernels::in_turns(set, queue, line, each),
+            None => kernels::online(set, lines, line, each),
+        }
+        let sum = if penalty.l2 { self.penalties(left, square, before) } else { 0.0 };
         self.scale = self.scales[count];
-        self.eta = self.rates[count - 1];
+        self.eta = rates[count - 1];
         self.t += count as f64;
         sum
     }
@@ -498,12 +561,13 @@ impl<'a> Run<'a> {
     /// The sum of the penalties before each of the rows that just took their turns, when the intercept was `b` and the
     /// sum of squares |w|^2 before the first of them. |l w - c x|^2 = l^2 |w|^2 - 2 l c x . w + c^2 |x|^2 is what is
     /// next, where l is what l2 leaves of w.
-    fn penalties(&mut self, mut square: f64, mut b: f64) -> f64 {
+    fn penalties(&mut self, left: &[f64], mut square: f64, mut b: f64) -> f64 {
         let (mut sum, one) = (0.0, if self.config.fit_intercept { 1.0 } else { 0.0 });
-        let rows = self.raw.iter().zip(&self.steps).zip(&self.squares).zip(&self.left);
+        let rows = self.raw.iter().zip(&self.steps).zip(&self.squares).zip(left);
         for (((raw, step), x), left) in rows {
             sum += square;
-            square = left * (left * square - 2.0 * step * (raw - b)) + step * step * (x - one);
+            let change = step * (step * (x - one) - 2.0 * left * (raw - b)); // beside the sum that waits for the last
+            square = left * left * square + change;
             b -= one * step;
         }
         self.norms.square = most(0.0, square);
@@ -513,11 +577,11 @@ impl<'a> Run<'a> {
 
     /// A step by one row; its penalty before, and with passive-aggressive rates its loss, too.
     #[inline]
-    fn row<T: Element, R: Row<T>>(&mut self, x: R, y: f64, weight: f64) -> f64 {
+    fn row<T: Element, R: Row<T>>(&mut self, x: R, y: f64, weight: f64, eta: f64) -> f64 {
         let Config { loss, rate, penalty, eta0, .. } = *self.config;
         let raw = x.dot(&self.w) * self.scale + self.intercept;
         self.raw.push(raw);
-        self.eta = self.rate(self.t);
+        self.eta = eta;
         let mut objective = 0.0;
         let aggressive = matches!(rate, Rate::Pa1 | Rate::Pa2);
         if (penalty.l2 || penalty.l1) && !aggressive {
@@ -541,7 +605,7 @@ impl<'a> Run<'a> {
         };
         update *= weight;
         if penalty.l2 {
-            self.shrink(self.left(self.eta));
+            self.shrink(self.pace().left(self.eta));
         }
         if update != 0.0 {
             self.step(x, update);
@@ -716,6 +780,7 @@ mod tests {
             as_scikit_learn: false,
             astray: 10.0,
             loud: false,
+            threads: 2,
         }
     }
 

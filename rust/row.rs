@@ -1,7 +1,9 @@
 //! Row: one row at a time, dense or sparse, and what a step does with it. Coefficients are f64 however rows are stored.
 
+use std::ops::Range;
+
 use crate::error::Error;
-use crate::kernels::{Element, Lines, Set, prefetch, set};
+use crate::kernels::{self, Bound, Element, Lines, Set, prefetch, set};
 
 /// Sums over coefficients, of squares and of magnitudes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -217,16 +219,63 @@ pub trait Table: Sync {
     /// Row `i`.
     fn row(&self, i: usize) -> Self::Row<'_>;
 
-    /// Asks for the memory of row `i` before it is needed.
-    fn soon(&self, i: usize);
-
-    /// Asks for what `soon` must know of row `i`.
-    fn later(&self, _i: usize) {}
-
-    /// The rows `at` as kernels take them, if they do; `soon` are asked for meanwhile.
-    fn lines<'a>(&'a self, _at: &'a [u32], _soon: &'a [u32]) -> Option<Lines<'a, Self::Number>> {
+    /// Some rows as kernels take them, if they do.
+    fn lines(&self, _rows: Range<usize>) -> Option<Lines<'_>> {
         None
     }
+
+    /// All rows, if they take turns.
+    fn bound(&self) -> Option<&Bound> {
+        None
+    }
+}
+
+/// Rows that can be copied together.
+pub trait Stored: Table {
+    /// Rows one after the other, in room of their own.
+    type Together: Table + Default + Send;
+
+    /// Numbers of a row, on average.
+    fn width(&self) -> usize;
+
+    /// Puts the rows `at` together, `bound` if they are to take turns and can, with |x|^2 or without; and of the numbers
+    /// `beside` them those of each, behind what is there already.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    fn bring(
+        &self,
+        set: Set,
+        at: &[u32],
+        bound: Option<bool>,
+        beside: (&[f64], &mut Vec<f64>),
+        together: &mut Self::Together,
+    ) -> Result<(), Error>;
+}
+
+/// How many rows ahead memory is asked for, at most and at least, and numbers ahead where rows are long.
+const AHEAD: usize = 32;
+const LEAST_AHEAD: usize = 4;
+const AHEAD_NUMBERS: usize = 2048;
+/// Rows that are brought between two looks at their targets.
+const BLOCK: usize = 32;
+
+/// Visits the rows `at`; `soon` is told of each well before.
+fn each(at: &[u32], width: usize, soon: impl Fn(usize), mut visit: impl FnMut(usize)) {
+    let ahead = (AHEAD_NUMBERS / width.max(1)).clamp(LEAST_AHEAD, AHEAD);
+    at.iter().take(ahead).for_each(|&i| soon(i as usize));
+    for (k, &i) in at.iter().enumerate() {
+        if let Some(&later) = at.get(k + ahead) {
+            soon(later as usize);
+        }
+        visit(i as usize);
+    }
+}
+
+/// Room for so many more.
+fn reserve<T>(values: &mut Vec<T>, count: usize) -> Result<(), Error> {
+    let bytes = count.saturating_mul(size_of::<T>());
+    values.try_reserve(count).map_err(|_| Error::Memory { what: "the next rows", bytes })
 }
 
 /// Rows one after the other, each of d numbers.
@@ -266,14 +315,99 @@ impl<T: Element> Table for Grid<'_, T> {
     fn row(&self, i: usize) -> Full<'_, T> {
         Full(&self.values[i * self.d..][..self.d])
     }
+}
 
-    #[inline]
-    fn soon(&self, i: usize) {
-        prefetch(self.row(i).0);
+impl<T: Element> Stored for Grid<'_, T> {
+    type Together = Gathered;
+
+    fn width(&self) -> usize {
+        self.d
     }
 
-    fn lines<'a>(&'a self, at: &'a [u32], soon: &'a [u32]) -> Option<Lines<'a, T>> {
-        Some(Lines::Apart { values: self.values, stride: self.d, at, soon })
+    fn bring(
+        &self,
+        set: Set,
+        at: &[u32],
+        bound: Option<bool>,
+        (y, told): (&[f64], &mut Vec<f64>),
+        together: &mut Gathered,
+    ) -> Result<(), Error> {
+        let (d, count, bound) = (self.d, at.len(), bound.filter(|_| Bound::takes(set, self.d)));
+        (together.d, together.in_turns) = (d, bound.is_some());
+        together.stride = if together.in_turns { Bound::stride(d) } else { d };
+        let (stride, ahead) = (together.stride, (AHEAD_NUMBERS / d).clamp(LEAST_AHEAD, AHEAD));
+        let room = if together.in_turns {
+            together.bound.room(count, d)?
+        } else {
+            let values = &mut together.values;
+            reserve(values, (count * d).saturating_sub(values.len()))?;
+            values.resize(count * d, 0.0);
+            values
+        };
+        at.iter().take(ahead).for_each(|&i| prefetch(self.row(i as usize).0));
+        // targets are asked for beside the rows, as memory has room for more than the lines of these
+        for (first, room) in (0..count).step_by(BLOCK).zip(room.chunks_mut(BLOCK * stride)) {
+            let some = &at[first..count.min(first + BLOCK)];
+            let soon = |ahead: usize| at.get(first + ahead..).unwrap_or(&[]);
+            kernels::gather(
+                set,
+                Lines::Apart { values: self.values, stride: d, at: some, soon: soon(ahead) },
+                d,
+                stride,
+                room,
+            );
+            kernels::append(y, some, soon(BLOCK), told);
+        }
+        if let Some(squares) = bound {
+            together.bound.bind(set, squares);
+        }
+        Ok(())
+    }
+}
+
+/// The same in room of their own, in f64.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    values: Vec<f64>,
+    bound: Bound,
+    in_turns: bool,
+    d: usize,
+    stride: usize,
+}
+
+impl Gathered {
+    fn values(&self) -> &[f64] {
+        if self.in_turns { self.bound.rows() } else { &self.values }
+    }
+}
+
+impl Table for Gathered {
+    type Number = f64;
+    type Row<'a>
+        = Full<'a, f64>
+    where
+        Self: 'a;
+
+    fn n(&self) -> usize {
+        self.values().len() / self.stride.max(1)
+    }
+
+    fn d(&self) -> usize {
+        self.d
+    }
+
+    #[inline]
+    fn row(&self, i: usize) -> Full<'_, f64> {
+        Full(&self.values()[i * self.stride..][..self.d])
+    }
+
+    fn lines(&self, rows: Range<usize>) -> Option<Lines<'_>> {
+        let (values, beyond) = self.values()[rows.start * self.stride..].split_at(rows.len() * self.stride);
+        Some(Lines::Together { values, stride: self.stride, beyond: beyond.len() })
+    }
+
+    fn bound(&self) -> Option<&Bound> {
+        self.in_turns.then_some(&self.bound)
     }
 }
 
@@ -333,17 +467,83 @@ impl<T: Element, I: Index> Table for Csr<'_, T, I> {
         let (from, to) = (self.indptr[i].place(), self.indptr[i + 1].place());
         Few { values: &self.data[from..to], at: &self.indices[from..to], in_order: self.in_order }
     }
+}
 
-    #[inline]
-    fn soon(&self, i: usize) {
-        let row = self.row(i);
-        prefetch(row.values);
-        prefetch(row.at);
+impl<T: Element, I: Index> Stored for Csr<'_, T, I> {
+    type Together = GatheredCsr<T, I>;
+
+    fn width(&self) -> usize {
+        self.data.len() / self.n().max(1)
+    }
+
+    fn bring(
+        &self,
+        _set: Set,
+        at: &[u32],
+        _bound: Option<bool>,
+        (y, told): (&[f64], &mut Vec<f64>),
+        together: &mut GatheredCsr<T, I>,
+    ) -> Result<(), Error> {
+        let GatheredCsr { data, indices, ends, d, in_order } = together;
+        let count = at.iter().map(|&i| self.row(i as usize).len()).sum();
+        data.clear();
+        indices.clear();
+        ends.clear();
+        (*d, *in_order) = (self.d, self.in_order);
+        reserve(data, count)?;
+        reserve(indices, count)?;
+        reserve(ends, at.len())?;
+        let soon = |i| {
+            let row = self.row(i);
+            prefetch(row.values);
+            prefetch(row.at);
+        };
+        each(at, self.width(), soon, |i| {
+            let row = self.row(i);
+            data.extend_from_slice(row.values);
+            indices.extend_from_slice(row.at);
+            ends.push(data.len());
+        });
+        kernels::append(y, at, at.get(AHEAD..).unwrap_or(&[]), told);
+        Ok(())
+    }
+}
+
+/// The same in room of their own, each row up to where the next one begins.
+#[derive(Debug)]
+pub struct GatheredCsr<T, I> {
+    data: Vec<T>,
+    indices: Vec<I>,
+    ends: Vec<usize>,
+    d: usize,
+    in_order: bool,
+}
+
+impl<T, I> Default for GatheredCsr<T, I> {
+    fn default() -> Self {
+        GatheredCsr { data: Vec::new(), indices: Vec::new(), ends: Vec::new(), d: 0, in_order: false }
+    }
+}
+
+impl<T: Element, I: Index> Table for GatheredCsr<T, I> {
+    type Number = T;
+    type Row<'a>
+        = Few<'a, T, I>
+    where
+        Self: 'a;
+
+    fn n(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn d(&self) -> usize {
+        self.d
     }
 
     #[inline]
-    fn later(&self, i: usize) {
-        prefetch(&self.indptr[i..i + 2]);
+    fn row(&self, i: usize) -> Few<'_, T, I> {
+        let (from, to) = (if i == 0 { 0 } else { self.ends[i - 1] }, self.ends[i]);
+        Few { values: &self.data[from..to], at: &self.indices[from..to], in_order: self.in_order }
     }
 }
 

@@ -1,20 +1,20 @@
 //! Solver: the loop. Gradient of a batch, rate, step; a record, a look at the stop rules; again.
 
-use crate::data::{Pick, Problem};
+use crate::brought::{self, Brought, Stretch};
+use crate::data::{Dense, Pick, Problem};
 use crate::error::Error;
 use crate::history::{History, Record};
-use crate::kernels::TURN;
+use crate::kernels::{Bound, Queue, TURN};
 use crate::lazy::{Lazy, Turns};
-use crate::objective::{InTurn, Objective, Scratch};
+use crate::objective::{Batches, InTurn, Objective, Scratch};
 use crate::observe::{Observe, State, Watch};
 use crate::optimizer::Optimizer;
-use crate::packed::Packed;
 use crate::sampler::{Permute, Sampler, Shuffle};
 use crate::schedule::{Schedule, Time};
 use crate::stop::{Bounds, Halving, Plateau, Status};
 use crate::tail::Tail;
 
-/// Rows that are stepped by in one pass: few enough that memory for later ones comes in meanwhile.
+/// Single rows, or batches, that are stepped by in one pass: few enough that memory for later ones comes in meanwhile.
 const IN_TURN: usize = 64;
 /// Features for each output but the first up to which single rows with several outputs are stepped by in turn: beyond,
 /// the products of rows cost more than they save.
@@ -84,15 +84,16 @@ pub fn solve(
     observe: &mut dyn Observe,
 ) -> Result<Solution, Error> {
     let (n, shuffle) = (objective.problem.n, config.shuffle);
-    let packed = match config.batch_size {
+    let together = match config.batch_size {
         Some(_) if shuffle != Shuffle::No => {
-            Packed::worth(objective.problem, config.epochs, objective.set, objective.threads, &mut Watch::new(observe))?
+            brought::together(objective.problem, config.epochs, objective.threads, &mut Watch::new(observe))?
         }
         _ => None,
     };
-    let visited = packed.as_ref().map(|packed| Problem { rows: packed, ..*objective.problem });
-    let of_batches = Objective { problem: visited.as_ref().unwrap_or(objective.problem), ..*objective };
-    let mut run = Run::start(objective, &of_batches, validation, config, theta, observe)?;
+    let rows = together.as_ref().map(|rows| Dense::new(rows, objective.problem.rows.d())).transpose()?;
+    let visited = rows.as_ref().map(|rows| Problem { rows, ..*objective.problem });
+    let visited = Objective { problem: visited.as_ref().unwrap_or(objective.problem), ..*objective };
+    let mut run = Run::start(objective, &visited, validation, config, theta, observe)?;
     let status = match run.config.batch_size {
         None => run.full_batch()?,
         Some(size) => run.batches(size, &mut Sampler::new(n, shuffle, permute))?,
@@ -100,11 +101,33 @@ pub fn solve(
     run.end(status)
 }
 
+/// How batches are stepped by.
+struct Way<'a> {
+    size: usize,
+    lazy: Option<Lazy<'a>>,
+    /// Single rows with one output, and with several; few rows without a gradient that anybody sees.
+    by_rows: bool,
+    in_turn: bool,
+    along: bool,
+    /// Several batches at once, with one output.
+    together: bool,
+}
+
+/// Of an epoch so far: its rows, the sum of `s_i loss_i` as they found it, and of the penalties.
+#[derive(Default)]
+struct Sums {
+    rows: usize,
+    loss: f64,
+    penalty: f64,
+    /// Whether all losses are finite.
+    sound: bool,
+}
+
 /// A run under way.
 struct Run<'a> {
     objective: &'a Objective<'a>,
-    /// The same, with rows made ready for random visits.
-    of_batches: &'a Objective<'a>,
+    /// The same, with the numbers of each row together.
+    visited: &'a Objective<'a>,
     validation: Option<&'a Objective<'a>>,
     config: &'a mut Config,
     watch: Watch<'a>,
@@ -143,7 +166,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn start(
         objective: &'a Objective<'a>,
-        of_batches: &'a Objective<'a>,
+        visited: &'a Objective<'a>,
         validation: Option<&'a Objective<'a>>,
         config: &'a mut Config,
         theta: Vec<f64>,
@@ -160,7 +183,7 @@ impl<'a> Run<'a> {
         let records = usize::try_from(records).unwrap_or(usize::MAX).min(config.most_records.unwrap_or(usize::MAX));
         let mut run = Run {
             objective,
-            of_batches,
+            visited,
             validation,
             watch: Watch::new(observe),
             scratch: Scratch::default(),
@@ -187,7 +210,7 @@ impl<'a> Run<'a> {
             theta,
             config,
         };
-        run.gradient(&objective.all())?;
+        run.gradient(visited, &objective.all())?;
         run.measure();
         let at_zero = run.theta.iter().all(|&theta| theta == 0.0);
         let zero = if at_zero { run.loss } else { run.exact(&vec![0.0; run.theta.len()])? };
@@ -216,9 +239,9 @@ impl<'a> Run<'a> {
         }
         while self.epochs < self.config.epochs {
             self.look_ahead()?;
-            self.step(0);
+            self.step(self.objective, 0);
             self.epochs += 1;
-            self.gradient(&self.objective.all())?;
+            self.gradient(self.objective, &self.objective.all())?;
             self.measure();
             let record = self.config.record == Record::Epochs
                 || self.config.record.wants_step(self.config.steps_before + self.steps);
@@ -261,7 +284,7 @@ impl<'a> Run<'a> {
         if factor < 1.0 && self.config.batch_size.is_none() {
             if grew {
                 self.theta.copy_from_slice(&self.best.0);
-                self.gradient(&self.objective.all())?;
+                self.gradient(self.objective, &self.objective.all())?;
                 self.measure();
             }
             self.config.optimizer.init(&self.theta);
@@ -271,70 +294,37 @@ impl<'a> Run<'a> {
 
     /// Many steps an epoch, each along the gradient of a few rows.
     fn batches(&mut self, size: usize, sampler: &mut Sampler) -> Result<Status, Error> {
-        let n = self.objective.problem.n;
-        let mut lazy = Lazy::of(self.of_batches, self.config.optimizer.plain());
+        let Objective { problem, set, threads, .. } = *self.visited;
+        let lazy = Lazy::of(self.visited, self.config.optimizer.plain());
         let by_rows = size == 1 && lazy.is_none() && self.can_step_by_rows();
         let along = lazy.is_none() && !by_rows && self.can_step_along(size);
-        let in_turn =
-            along && size == 1 && self.objective.problem.rows.d() <= WIDE * (self.objective.problem.outputs - 1);
+        let in_turn = along && size == 1 && problem.rows.d() <= WIDE * (problem.outputs - 1);
+        let together = lazy.is_none() && !by_rows && self.can_descend(size);
+        let mut way = Way { size, lazy, by_rows, along, in_turn, together };
+        let squares = self.config.implicit.is_some();
+        let bound = ((by_rows || in_turn) && Bound::takes(set, problem.d)).then_some(squares);
+        let brought = match self.config.shuffle {
+            Shuffle::No => None,
+            _ => Brought::worth(problem, size, bound, set, threads),
+        };
         let mut plateau = self.plateau();
         if !self.bounds.hold(self.loss) {
             return Ok(Status::Diverged);
         }
         while self.epochs < self.config.epochs {
-            let (mut seen, mut sum, mut penalty) = (0, 0.0, 0.0);
-            let order = sampler.epoch()?;
-            while seen < n {
-                let unseen = if by_rows { self.steps_nobody_sees(n - seen).min(IN_TURN) } else { 0 };
-                if unseen > 0 && self.step_by_rows(&order.part(seen..seen + unseen), &mut sum, false)? {
-                    seen += unseen;
-                    continue;
-                }
-                if let Some(lazy) = &mut lazy {
-                    seen += self.step_lazily(lazy, &order.part(seen..n), size, (&mut sum, &mut penalty))?;
-                }
-                let batch = order.part(seen..(seen + size).min(n));
-                let wanted = self.config.record.wants_step(self.steps + 1);
-                let turn = if in_turn { self.steps_nobody_sees(n - seen).min(TURN) } else { 0 };
-                if turn > 1 && self.step_in_turn(&order.part(seen..seen + turn), &mut sum)? {
-                    seen += turn;
-                    continue;
-                }
-                if along && !wanted && seen + size < n {
-                    let batch_sum = self.step_along(&batch)?;
-                    if batch_sum.is_finite() {
-                        seen += size;
-                        sum += batch_sum;
-                        continue;
-                    }
-                }
-                let (batch_sum, batch_penalty) = self.gradient(&batch)?;
-                if !self.loss.is_finite() {
-                    self.measure();
-                    return Ok(Status::Diverged);
-                }
-                seen += batch.len();
-                penalty += batch.len() as f64 * batch_penalty;
-                if wanted || seen == n {
-                    self.measure();
-                }
-                if by_rows {
-                    self.step_by_rows(&batch, &mut sum, true)?;
-                } else if along {
-                    sum += self.step_along(&batch)?;
-                } else {
-                    sum += batch_sum;
-                    self.step(batch.first());
-                    self.tail.add(&self.theta);
-                }
-                self.epochs += u64::from(seen == n);
-                if wanted {
-                    let (shown, val_loss) = (self.exact_or(self.loss)?, self.validate()?);
-                    self.report(shown, val_loss, true, false)?;
-                }
+            let (order, mut sums) = (sampler.epoch()?, Sums { sound: true, ..Sums::default() });
+            match &brought {
+                Some(brought) => brought.epoch(&order, |stretch| {
+                    self.stretch(&mut way, stretch, &mut sums)?;
+                    Ok(sums.sound)
+                })?,
+                None => self.stretch(&mut way, Stretch { problem, rows: order, from: 0, bound: None }, &mut sums)?,
+            }
+            if !sums.sound {
+                return Ok(Status::Diverged);
             }
             self.tail.end_epoch();
-            let loss = self.objective.reduce(sum, n) + penalty / n as f64;
+            let loss = self.objective.reduce(sums.loss, sums.rows) + sums.penalty / sums.rows as f64;
             let (shown, val_loss) = (self.exact_or(loss)?, self.validate()?);
             let stop = self.report(shown, val_loss, self.config.record == Record::Epochs, true)?;
             if !self.bounds.hold(loss) || self.theta.iter().any(|theta| !theta.is_finite()) {
@@ -352,6 +342,79 @@ impl<'a> Run<'a> {
         Ok(Status::MaxEpochs)
     }
 
+    /// Steps by the batches of a stretch, up to a loss that is not finite.
+    fn stretch(&mut self, way: &mut Way, stretch: Stretch, sums: &mut Sums) -> Result<(), Error> {
+        let Stretch { problem, rows, from, bound } = stretch;
+        let (of, n, end) = (&Objective { problem, ..*self.visited }, problem.n, from + rows.len());
+        let of_rows = |first: usize, count: usize| rows.part(first - from..(first + count).min(end) - from);
+        while sums.rows < end {
+            let seen = sums.rows;
+            let unseen = if way.by_rows { self.steps_nobody_sees(n - seen).min(IN_TURN).min(end - seen) } else { 0 };
+            if unseen > 0 {
+                let turns = bound.and_then(|bound| bound.turns(seen - from, unseen));
+                if self.step_by_rows(of, &of_rows(seen, unseen), turns, &mut sums.loss, false)? {
+                    sums.rows += unseen;
+                    continue;
+                }
+            }
+            if let Some(lazy) = &mut way.lazy {
+                let (order, size) = (of_rows(seen, end), way.size);
+                sums.rows += self.step_lazily(lazy, &order, size, (&mut sums.loss, &mut sums.penalty))?;
+            }
+            if way.together {
+                let batches = self.steps_nobody_sees((n - seen).div_ceil(way.size)).min((end - seen) / way.size);
+                let rows = of_rows(seen, batches.min(IN_TURN) * way.size);
+                if !rows.is_empty() && self.descend(of, &rows, way.size, &mut sums.loss)? {
+                    sums.rows += rows.len();
+                    continue;
+                }
+            }
+            let seen = sums.rows;
+            let batch = of_rows(seen, way.size);
+            let wanted = self.config.record.wants_step(self.steps + 1);
+            let turn = if way.in_turn { self.steps_nobody_sees(n - seen).min(TURN).min(end - seen) } else { 0 };
+            let queue = bound.and_then(|bound| bound.turns(seen - from, turn));
+            if turn > 1 && self.step_in_turn(of, &of_rows(seen, turn), queue, &mut sums.loss)? {
+                sums.rows += turn;
+                continue;
+            }
+            if way.along && !wanted && seen + way.size < n {
+                let batch_sum = self.step_along(of, &batch)?;
+                if batch_sum.is_finite() {
+                    sums.rows += way.size;
+                    sums.loss += batch_sum;
+                    continue;
+                }
+            }
+            let (batch_sum, batch_penalty) = self.gradient(of, &batch)?;
+            if !self.loss.is_finite() {
+                self.measure();
+                sums.sound = false;
+                return Ok(());
+            }
+            sums.rows += batch.len();
+            sums.penalty += batch.len() as f64 * batch_penalty;
+            if wanted || sums.rows == n {
+                self.measure();
+            }
+            if way.by_rows {
+                self.step_by_rows(of, &batch, None, &mut sums.loss, true)?;
+            } else if way.along {
+                sums.loss += self.step_along(of, &batch)?;
+            } else {
+                sums.loss += batch_sum;
+                self.step(of, batch.first());
+                self.tail.add(&self.theta);
+            }
+            self.epochs += u64::from(sums.rows == n);
+            if wanted {
+                let (shown, val_loss) = (self.exact_or(self.loss)?, self.validate()?);
+                self.report(shown, val_loss, true, false)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether single rows can be stepped by in one pass, row after row.
     fn can_step_by_rows(&self) -> bool {
         let Objective { problem, penalty, .. } = self.objective;
@@ -365,11 +428,53 @@ impl<'a> Run<'a> {
         size <= problem.block && problem.outputs > 1 && penalty.is_smooth() && penalty.l2 == 0.0 && plain
     }
 
+    /// Whether batches of this size need no gradient of their own where there is one output.
+    fn can_descend(&self, size: usize) -> bool {
+        let Objective { problem, penalty, .. } = self.objective;
+        let plain = self.config.optimizer.plain() && self.config.implicit.is_none();
+        let dense = problem.d > 1 && problem.rows.sparse().is_none();
+        dense && size <= problem.block && problem.outputs == 1 && penalty.is_smooth() && penalty.l2 == 0.0 && plain
+    }
+
+    /// Steps by batches in turn, their losses added to `sum`; `false`, and nothing has changed, where these aren't
+    /// finite.
+    fn descend(&mut self, of: &Objective, rows: &Pick, size: usize, sum: &mut f64) -> Result<bool, Error> {
+        let (mut rates, count) = ([0.0; IN_TURN], rows.len() / size);
+        let rates = &mut rates[..count];
+        self.remember();
+        let time = Time { k: self.steps + 1, finished: self.epochs, last: self.last };
+        self.config.schedule.rates(self.lr, time, rates);
+        let batches = Batches { size, rates, tail: self.tail.make_room(0) };
+        let found = of.descend(rows, &mut self.theta, batches, *sum, &mut self.scratch);
+        if !found.is_finite() {
+            self.go_back();
+            return Ok(false);
+        }
+        *sum = found;
+        self.tail.make_room(count as u64);
+        self.steps += count as u64;
+        self.rate = rates[count - 1];
+        self.watch.tick(2 * rows.len() * self.theta.len())?;
+        Ok(true)
+    }
+
+    /// Keeps the iterate, and the running sum of its tail, for `go_back`.
+    fn remember(&mut self) {
+        self.before.copy_from_slice(&self.theta);
+        self.before_tail.clear();
+        self.before_tail.extend_from_slice(self.tail.make_room(0));
+    }
+
+    fn go_back(&mut self) {
+        self.theta.copy_from_slice(&self.before);
+        self.tail.make_room(0).copy_from_slice(&self.before_tail);
+    }
+
     /// A step along the gradient of such a batch; returns the sum of its losses, without a step where it isn't finite.
-    fn step_along(&mut self, batch: &Pick) -> Result<f64, Error> {
+    fn step_along(&mut self, of: &Objective, batch: &Pick) -> Result<f64, Error> {
         let time = Time { k: self.steps + 1, finished: self.epochs, last: self.last };
         let rate = self.config.schedule.rate(self.lr, time);
-        let sum = self.of_batches.step_along(batch, &mut self.theta, rate, &mut self.scratch);
+        let sum = of.step_along(batch, &mut self.theta, rate, &mut self.scratch);
         if sum.is_finite() {
             (self.steps, self.rate) = (time.k, rate);
             self.tail.add(&self.theta);
@@ -380,13 +485,19 @@ impl<'a> Run<'a> {
 
     /// Steps by single rows with several outputs, their losses added to `sum`; `false`, and nothing has changed, where
     /// these aren't finite.
-    fn step_in_turn(&mut self, rows: &Pick, sum: &mut f64) -> Result<bool, Error> {
+    fn step_in_turn(
+        &mut self,
+        of: &Objective,
+        rows: &Pick,
+        bound: Option<Queue>,
+        sum: &mut f64,
+    ) -> Result<bool, Error> {
         let (mut rates, count) = ([0.0; TURN], rows.len());
         let rates = &mut rates[..count];
         let time = Time { k: self.steps + 1, finished: self.epochs, last: self.last };
         self.config.schedule.rates(self.lr, time, rates);
-        let tail = self.tail.make_room(0);
-        let found = self.of_batches.step_in_turn(rows, &mut self.theta, (rates, tail), &mut self.scratch);
+        let turn = InTurn { bound, rates, implicit: 0.0, tail: self.tail.make_room(0) };
+        let found = of.step_in_turn(rows, &mut self.theta, turn, &mut self.scratch)?;
         if !found.is_finite() {
             return Ok(false);
         }
@@ -441,22 +552,26 @@ impl<'a> Run<'a> {
 
     /// A step by each of a few rows in turn, losses added to `sum`. Where one of these isn't finite `false`, and
     /// nothing has changed, unless the rows were `seen` to be fine.
-    fn step_by_rows(&mut self, rows: &Pick, sum: &mut f64, seen: bool) -> Result<bool, Error> {
+    fn step_by_rows(
+        &mut self,
+        of: &Objective,
+        rows: &Pick,
+        bound: Option<Queue>,
+        sum: &mut f64,
+        seen: bool,
+    ) -> Result<bool, Error> {
+        self.remember();
         let Config { schedule, implicit, .. } = &mut *self.config;
         let (count, factor) = (rows.len(), self.objective.factor(1));
-        self.before.copy_from_slice(&self.theta);
-        self.before_tail.clear();
-        self.before_tail.extend_from_slice(self.tail.make_room(0));
         let mut rates = [0.0; IN_TURN];
         let rates = &mut rates[..count];
         schedule.rates(self.lr, Time { k: self.steps + 1, finished: self.epochs, last: self.last }, rates);
         let rate = rates[count - 1];
         rates.iter_mut().for_each(|rate| *rate *= factor);
-        let turn = InTurn { rates, implicit: implicit.unwrap_or(0.0), tail: self.tail.make_room(0) };
-        let found = self.of_batches.online(rows, &mut self.theta, turn, &mut self.scratch);
+        let turn = InTurn { bound, rates, implicit: implicit.unwrap_or(0.0), tail: self.tail.make_room(0) };
+        let found = of.online(rows, &mut self.theta, turn, &mut self.scratch)?;
         if !found.is_finite() && !seen {
-            self.theta.copy_from_slice(&self.before);
-            self.tail.make_room(0).copy_from_slice(&self.before_tail);
+            self.go_back();
             return Ok(false);
         }
         *sum += found;
@@ -507,9 +622,8 @@ impl<'a> Run<'a> {
     }
 
     /// Sets `grad` and `loss` to those of `batch`, penalty included; returns the sum of `s_i loss_i`, and the penalty.
-    fn gradient(&mut self, batch: &Pick) -> Result<(f64, f64), Error> {
-        let objective = if self.config.batch_size.is_some() { self.of_batches } else { self.objective };
-        let sum = objective.gradient(batch, &self.theta, &mut self.grad, &mut self.scratch, &mut self.watch)?;
+    fn gradient(&mut self, of: &Objective, batch: &Pick) -> Result<(f64, f64), Error> {
+        let sum = of.gradient(batch, &self.theta, &mut self.grad, &mut self.scratch, &mut self.watch)?;
         let penalty = self.objective.penalty(&self.theta);
         self.loss = self.objective.reduce(sum, batch.len()) + penalty;
         Ok((sum, penalty))
@@ -524,12 +638,12 @@ impl<'a> Run<'a> {
     }
 
     /// One update along `grad`; `row` is the first of its batch.
-    fn step(&mut self, row: usize) {
+    fn step(&mut self, of: &Objective, row: usize) {
         let Config { optimizer, schedule, implicit, .. } = &mut *self.config;
         self.steps += 1;
         self.rate = schedule.rate(self.lr, Time { k: self.steps, finished: self.epochs, last: self.last });
         let rate = match *implicit {
-            Some(c) => self.rate / (1.0 + self.rate * self.objective.row_curvature(row, c)),
+            Some(c) => self.rate / (1.0 + self.rate * of.row_curvature(row, c)),
             None => self.rate,
         };
         optimizer.step(&mut self.theta, &self.grad, rate);

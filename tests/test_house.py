@@ -18,10 +18,10 @@ ROOT = Path(__file__).parent.parent
 SHELVES = [
     {"error", "exponential"},
     {"kernels", "registry", "observe"},
-    {"row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail", "shuffle"},
+    {"row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail", "shuffle", "relay"},
     {"sparse"},
     {"data"},
-    {"objective", "sampler", "gram", "packed", "verdict"},
+    {"objective", "sampler", "gram", "brought", "verdict"},
     {"lazy"},
     {"solver", "descent", "permute", "online"},
     {"py"},

@@ -27,7 +27,7 @@ from fastgd._by_fit import by_fit
 from fastgd._door import Array
 from fastgd._fit import DivergenceWarning
 from fastgd._online import Config, Epochs, Outcome, Start, Table, Told, Validation
-from fastgd._request import facts_of
+from fastgd._request import facts_of, make_threads
 from fastgd.history import History
 from fastgd.insight import blame
 
@@ -361,6 +361,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             max_iter=1 if partial else int(self.max_iter),
             seed=output.seed if self.shuffle else None,
             class_weight=output.class_weight,
+            threads=make_threads(None, table.size if isinstance(table, np.ndarray) else len(table[0])),
         )
         told, n = Told(output.y, weight, output.held), len(output.y)
         against = None

@@ -81,6 +81,8 @@ class Config:
     as_scikit_learn: bool
     #: show every epoch's end to the observer
     loud: bool
+    #: of the engine, at most; they change no bit
+    threads: int
 
 
 class Outcome(TypedDict):

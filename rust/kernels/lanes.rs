@@ -41,6 +41,11 @@ pub(super) trait Lanes: Copy {
         let [a, b, c, d] = four;
         [a.total(), b.total(), c.total(), d.total()]
     }
+    /// The totals of eight, one a lane.
+    #[inline(always)]
+    fn sums(eight: [Self; LANES]) -> Self {
+        Self::load(&eight.map(Self::total))
+    }
     /// Columns of eight rows: lane r of the j-th is lane j of row r.
     #[inline(always)]
     fn columns(rows: [Self; LANES]) -> [Self; LANES] {
@@ -444,6 +449,19 @@ mod x86 {
         #[inline(always)]
         fn total(self) -> f64 {
             unsafe { Avx2(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd(self.0, 1)).total() }
+        }
+
+        /// In the order of `total`: halves, quarters, neighbours.
+        #[inline(always)]
+        fn sums([a, e, b, f, c, g, d, h]: [Self; LANES]) -> Self {
+            let halves = |a: Self, b: Self| unsafe {
+                let (low, high) = (_mm512_shuffle_f64x2(a.0, b.0, 0x44), _mm512_shuffle_f64x2(a.0, b.0, 0xee));
+                _mm512_add_pd(low, high)
+            };
+            let quarters =
+                |a, b| unsafe { _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd)) };
+            let (even, odd) = (quarters(halves(a, b), halves(c, d)), quarters(halves(e, f), halves(g, h)));
+            unsafe { Avx512(_mm512_add_pd(_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd))) }
         }
 
         #[inline(always)]

@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Eight, Element, Lines, Online, Slopes, Sums, Turn};
+use super::{Bond, Eight, Element, Found, Lines, Online, Slopes, Sums, TURN, Turn};
 
 /// The rows one by one.
 fn each<T>(lines: Lines<'_, T>, d: usize) -> impl Iterator<Item = &[T]> {
@@ -106,11 +106,31 @@ pub fn online<T: Element>(lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&
     }
 }
 
-pub fn steps(turn: &mut Turn, f: impl Fn(f64, usize) -> f64) {
+pub fn gather<T: Element>(lines: Lines<T>, d: usize, stride: usize, out: &mut [f64]) {
+    for (x, out) in each(lines, d).zip(out.chunks_mut(stride)) {
+        out.iter_mut().zip(x).for_each(|(out, &x)| *out = x.into());
+    }
+}
+
+pub fn bind(rows: &[f64], d: usize, bonds: &mut [Bond]) {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
+    for (rows, bond) in rows.chunks_exact(TURN * d).zip(bonds) {
+        let x = |r: usize| &rows[r * d..][..d];
+        *bond = Bond { sound: true, ..Bond::default() };
+        for r in 0..TURN {
+            (0..r).for_each(|q| bond.shared[q][r] = dot(x(q), x(r)));
+            bond.square[r] = dot(x(r), x(r));
+        }
+        bond.sound = bond.shared.as_flattened().iter().all(|shared| shared.is_finite());
+    }
+}
+
+pub fn steps(turn: &mut Turn, ahead: impl Fn(f64) -> f64, f: impl Fn(Found, usize) -> f64) {
     for r in 0..turn.count {
         let before: f64 = (0..r).map(|q| turn.steps[q] * turn.shared[q][r]).sum();
+        let near = turn.raw[r];
         turn.raw[r] -= before;
-        turn.steps[r] = f(turn.raw[r], r);
+        turn.steps[r] = f(Found { raw: turn.raw[r], near, ahead: ahead(near) }, r);
     }
 }
 

@@ -2,7 +2,7 @@
 //! any make; no closure works on lanes, as it would be compiled without their instructions.
 
 use super::lanes::{LANES, Lanes};
-use super::walk::Walk;
+use super::walk::{Walk, load, load_part};
 use super::{Element, Lines, Work};
 
 /// Rows that go through memory together, so that w is loaded once for all of them.
@@ -403,16 +403,27 @@ impl<F: Fn(f64) -> f64> Work for Replace<'_, F> {
     }
 }
 
-pub(super) struct Widen<'a, T> {
-    pub x: &'a [T],
+pub(super) struct Gather<'a, T> {
+    pub lines: Lines<'a, T>,
+    pub d: usize,
+    pub stride: usize,
     pub out: &'a mut [f64],
 }
 
-impl<T: Element> Work for Widen<'_, T> {
+impl<T: Element> Work for Gather<'_, T> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        for (out, &x) in self.out.iter_mut().zip(self.x) {
-            *out = x.into();
+        let walk = Walk::new(self.lines, self.d);
+        for (i, out) in self.out.chunks_mut(self.stride).take(walk.count).enumerate() {
+            walk.ask::<1>(i);
+            let (x, out) = (walk.row(i), &mut out[..self.d]);
+            match (x.last_chunk(), out.last_chunk_mut()) {
+                (Some(x), Some(out)) => load::<V, T>(x).store(out),
+                _ => load_part::<V, T>(x).store_part(out),
+            }
+            for (x, out) in x.as_chunks::<LANES>().0.iter().zip(out.as_chunks_mut().0) {
+                load::<V, T>(x).store(out);
+            }
         }
     }
 }

@@ -8,12 +8,12 @@ use super::{Failure, Outside, bug, choice, raise, released};
 use crate::kernels::Element;
 use crate::loss::{Loss, loss};
 use crate::online::{self, Config, Elastic, Iterate, Outcome, Rate};
-use crate::row::{Csr, Grid, Index, Table};
+use crate::row::{Csr, Grid, Index, Stored};
 use crate::verdict::{Astray, Score, Told, Validation};
 
 /// Arrays that rows lie in, borrowed for the length of a call.
 trait Source<'py>: Sized {
-    type Table<'a>: Table
+    type Table<'a>: Stored
     where
         Self: 'a;
 
@@ -162,6 +162,7 @@ fn asked<'a>(config: &Bound<PyAny>, loss: &'a dyn Loss) -> PyResult<Config<'a>> 
         astray: config.getattr("astray")?.extract()?,
         as_scikit_learn: config.getattr("as_scikit_learn")?.extract()?,
         loud: config.getattr("loud")?.extract()?,
+        threads: config.getattr("threads")?.extract()?,
     })
 }
 
@@ -201,7 +202,7 @@ fn on<'py, S: Source<'py>>(
     go(py, &table, &told, Some(&validation), request.config, &request.start, request.observe)
 }
 
-fn go<'py, B: Table>(
+fn go<'py, B: Stored>(
     py: Python<'py>,
     table: &B,
     told: &Told,

@@ -1,0 +1,166 @@
+//! Brought: rows copied together in the order of their visits, some at a time and ahead of the steps, by whoever has
+//! time (`relay`). Random visits wait for memory; steps then need not, and a second processor waits beside the first.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::data::{Dense, Pick, Problem};
+use crate::error::{Error, zeros};
+use crate::kernels::{Bound, Set, TURN, ask_for_huge_pages, untouched};
+use crate::observe::Watch;
+use crate::relay::Relay;
+use crate::threads::{each_part, parts};
+
+/// Bytes of rows from which they are brought: fewer are in the caches wherever they lie.
+const LEAST_BYTES: usize = 1 << 20;
+/// Features at most: longer rows are as quickly visited where they lie.
+const LONGEST: usize = 256;
+/// Bytes of a chunk, of which there are a few: about what the second-level cache holds. Batches of more are not
+/// brought.
+const CHUNK_BYTES: usize = 1 << 18;
+const MOST_ROWS: usize = 1 << 13;
+/// Rows that are brought between two looks at their targets.
+const TOGETHER: usize = 32;
+const MOST_BYTES: usize = 1 << 22;
+
+/// Bytes of a copy of all rows at most, and visits of a row that repay it.
+const MOST_COPIED: usize = 1 << 31;
+const REPAID: u64 = 2;
+/// Rows that are copied between two looks at the clock.
+const BLOCK: usize = 256;
+
+/// All rows one after the other, if their numbers lie in many places, that is worth its time for `visits` of each, and
+/// there is memory for it.
+///
+/// # Errors
+/// What `watch` answers.
+pub fn together(problem: &Problem, visits: u64, threads: usize, watch: &mut Watch) -> Result<Option<Vec<f64>>, Error> {
+    let (n, d) = (problem.n, problem.rows.d());
+    let fits = n.saturating_mul(d) <= MOST_COPIED / size_of::<f64>();
+    if !(problem.rows.apart() && fits && visits >= REPAID) {
+        return Ok(None);
+    }
+    let Some(mut values) = untouched(n * d) else { return Ok(None) };
+    ask_for_huge_pages(&mut values);
+    let ranges = parts(n, 1);
+    let size = ranges.clone().next().map_or(1, |part| part.len());
+    let rooms: Vec<_> = values.chunks_mut(size * d).map(Mutex::new).collect();
+    each_part(ranges, 8 * d, threads, watch, |part, watch| {
+        let mut room = rooms[part.start / size].lock().unwrap_or_else(PoisonError::into_inner);
+        for (pick, room) in Pick::Run(part).blocks(BLOCK).zip(room.chunks_mut(BLOCK * d)) {
+            problem.rows.fill(&pick, d, room);
+            watch.tick(room.len())?;
+        }
+        Ok(())
+    })?;
+    drop(rooms);
+    Ok(Some(values))
+}
+
+/// Some rows one after the other, bound if they take turns, with their targets and weights.
+#[derive(Default)]
+struct Chunk {
+    rows: Vec<f64>,
+    bound: Bound,
+    y: Vec<f64>,
+    weight: Vec<f64>,
+    count: usize,
+}
+
+/// Rows on their way.
+pub struct Brought<'a> {
+    problem: &'a Problem<'a>,
+    set: Set,
+    relay: Relay<Chunk>,
+    /// Rows of a chunk, whole batches.
+    size: usize,
+    /// Whether rows are bound, with |x|^2 or without.
+    bound: Option<bool>,
+}
+
+/// Part of an epoch: rows in the order of their visits, of which `from` came before.
+pub struct Stretch<'a> {
+    pub problem: &'a Problem<'a>,
+    pub rows: Pick<'a>,
+    pub from: usize,
+    /// All of them, if they take turns.
+    pub bound: Option<&'a Bound>,
+}
+
+impl<'a> Brought<'a> {
+    /// The rows of a problem for visits in batches of `batch`, if bringing them is worth it; `bound` where they take
+    /// turns, and then whether |x|^2 is asked for.
+    pub fn worth(
+        problem: &'a Problem<'a>,
+        batch: usize,
+        bound: Option<bool>,
+        set: Set,
+        threads: usize,
+    ) -> Option<Self> {
+        let (d, bytes) = (problem.rows.d(), size_of::<f64>() * problem.rows.d());
+        let large = problem.n.saturating_mul(bytes) >= LEAST_BYTES && batch.saturating_mul(bytes) <= MOST_BYTES;
+        if !large || d > LONGEST || problem.rows.sparse().is_some() {
+            return None;
+        }
+        let size = (CHUNK_BYTES / bytes).min(MOST_ROWS).next_multiple_of(TURN).next_multiple_of(batch);
+        Some(Brought { problem, set, relay: Relay::new(threads > 1), size, bound })
+    }
+
+    /// Numbers from row to row.
+    fn stride(&self) -> usize {
+        let d = self.problem.rows.d();
+        self.bound.map_or(d, |_| Bound::stride(d))
+    }
+
+    /// An epoch in this order: `take` gets stretch after stretch and answers whether to go on.
+    ///
+    /// # Errors
+    /// The first that `take` answers, and lack of memory.
+    pub fn epoch(&self, order: &Pick, mut take: impl FnMut(Stretch) -> Result<bool, Error>) -> Result<(), Error> {
+        let (n, d) = (order.len(), self.problem.rows.d());
+        let part = |k: usize| k * self.size..n.min((k + 1) * self.size);
+        let mut from = 0;
+        self.relay.pass(
+            n.div_ceil(self.size),
+            |k, chunk| self.bring(&order.part(part(k)), chunk),
+            |Chunk { rows, bound, y, weight, count }| {
+                let rows = if self.bound.is_some() { bound.rows() } else { &rows[..*count * d] };
+                let dense = Dense::every(rows, d, self.stride())?.on(self.set);
+                let own = Problem { rows: &dense, y, weight, ..*self.problem };
+                let bound = self.bound.map(|_| &*bound);
+                let stretch = Stretch { problem: &own, rows: Pick::Run(0..*count), from, bound };
+                from += *count;
+                take(stretch)
+            },
+        )
+    }
+
+    fn bring(&self, pick: &Pick, chunk: &mut Chunk) -> Result<(), Error> {
+        let (Problem { rows, y, told, weight, .. }, d) = (*self.problem, self.problem.rows.d());
+        let stride = self.stride();
+        chunk.count = pick.len();
+        chunk.y.clear();
+        chunk.weight.clear();
+        let room = match self.bound {
+            Some(_) => chunk.bound.room(pick.len(), d)?,
+            None => {
+                if chunk.rows.is_empty() {
+                    chunk.rows = zeros(self.size.min(self.problem.n) * d, "the next rows")?;
+                }
+                &mut chunk.rows[..pick.len() * d]
+            }
+        };
+        rows.ask(pick);
+        // targets are asked for beside the rows, as memory has room for more than the lines of these
+        for (pick, room) in pick.blocks(TOGETHER).zip(room.chunks_mut(TOGETHER * stride)) {
+            rows.fill(&pick, stride, room);
+            pick.append(y, told, &mut chunk.y);
+            if !weight.is_empty() {
+                pick.append(weight, 1, &mut chunk.weight);
+            }
+        }
+        if let Some(squares) = self.bound {
+            chunk.bound.bind(self.set, squares);
+        }
+        Ok(())
+    }
+}
