@@ -552,11 +552,12 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         partial = validation is None
         X, y = self._read(X, y, first=not hasattr(self, "coef_"), numeric=False)
         try:
-            check_classification_targets(y)
+            labels = np.unique(y)
+            check_classification_targets(y if 2 * len(labels) > len(y) else np.repeat(labels, 2))  # as good, and sooner
         except TypeError as error:  # of labels that can't be sorted
             kinds = ", ".join(sorted({type(label).__name__ for label in np.ravel(y)}))
             raise TypeError(f"y must hold labels of one kind, got {kinds}") from error
-        self._take_classes(y, classes, partial=partial)
+        self._take_classes(y, labels, classes, partial=partial)
         weight = self._read_weights(sample_weight, X)
         rows, y_val = self._read_validation(X, *(validation or (None, None)))
         if y_val is not None:
@@ -567,9 +568,9 @@ class SGDClassifier(ClassifierMixin, ByGradient):  # type: ignore[misc] # scikit
         self.coef_, self.intercept_ = coef, intercept.astype(np.float32) if narrow else intercept
         return self
 
-    def _take_classes(self, y: Any, classes: Any, *, partial: bool) -> None:
+    def _take_classes(self, y: Any, labels: Any, classes: Any, *, partial: bool) -> None:
         if not partial:
-            self.classes_ = unique_labels(np.unique(y))  # strings in an object array become strings
+            self.classes_ = unique_labels(labels)  # strings in an object array become strings
         elif not hasattr(self, "classes_"):
             if classes is None:
                 raise ValueError("classes must be given on the first call to partial_fit, got None")
