@@ -500,6 +500,55 @@ def test_any_number_of_threads_gives_the_same_bits(options):
     assert by_columns.history.coef.tobytes() == found[0].history.coef.tobytes()
 
 
+#: shuffled, and brought together where rows are many; (features, outputs)
+BROUGHT = {
+    "single rows": ({"batch_size": 1}, (7, 1)),
+    "single rows, implicit": ({"batch_size": 1, "lr": "auto"}, (7, 1)),
+    "single rows, each recorded": ({"batch_size": 1, "record": 1001}, (3, 1)),
+    "single rows of one number": ({"batch_size": 1}, (1, 1)),
+    "single rows, two outputs": ({"batch_size": 1}, (7, 2)),
+    "batches": ({"batch_size": 48}, (7, 1)),
+    "batches, two outputs": ({"batch_size": 48}, (7, 2)),
+    "batches, momentum": ({"batch_size": 48, "optimizer": "momentum", "l2": 0.1}, (7, 1)),
+    "batches with a kink": ({"batch_size": 5, "loss": "absolute", "average": "tail"}, (40, 1)),
+    "large batches": ({"batch_size": 20_000}, (7, 1)),
+    "longer rows than are brought": ({"batch_size": 32}, (300, 1)),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("options", "size"), BROUGHT.values(), ids=BROUGHT)
+def test_rows_on_their_way_are_the_rows_whoever_brings_them(options, size, weighted):
+    rng, (d, outputs) = np.random.default_rng(0), size
+    n = 2 * (1 << 20) // (8 * d) + 5
+    rows, y = rng.standard_normal((n, d)), rng.standard_normal((n, outputs))
+    given = {"lr": 1e-4, "epochs": 3, "sample_weight": rng.random(n) if weighted else None, **options}
+    layouts = {"C": rows, "F": np.asfortranarray(rows), "half": rows.astype(np.float32), "whole": None}
+    layouts["whole"] = layouts["half"].astype(np.float64)
+
+    def bits(X, threads):
+        result = fastgd.fit(X, y if outputs > 1 else y[:, 0], rng=3, threads=threads, **given)
+        return result.coef.tobytes(), result.history.loss.tobytes(), result.loss
+
+    expected = bits(rows, 1)
+    assert all(bits(layouts[order], threads) == expected for order, threads in [("C", 2), ("C", 5), ("F", 1), ("F", 2)])
+    assert bits(layouts["half"], 2) == bits(layouts["whole"], 1)
+
+
+SOON = {name: case for name, case in BROUGHT.items() if case[0]["batch_size"] > 10}
+
+
+@pytest.mark.parametrize(("options", "size"), SOON.values(), ids=SOON)
+def test_rows_on_their_way_take_the_reference_s_path(options, size):
+    d, outputs = size
+    rng, n = np.random.default_rng(1), (1 << 20) // (8 * d) + 3
+    rows, y = rng.standard_normal((n, d)), rng.standard_normal((n, outputs))
+    given = {"lr": 1e-3, "epochs": 1, "rng": 5, **options}
+    found, expected = (fit(rows, y, **given) for fit in (fastgd.fit, fastgd.reference.fit))
+    for ours, theirs in ((found.coef, expected.coef), (found.history.loss, expected.history.loss)):
+        assert np.abs(ours - theirs).max() <= 1e-9 * np.abs(theirs).max()
+
+
 @pytest.mark.parametrize(
     ("threads", "error", "told"),
     [(0, ValueError, "threads must be an integer >= 1, got 0"), (2.0, TypeError, "threads must be an integer")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from typing import Any
 
@@ -189,3 +190,50 @@ def test_labels_of_several_kinds_are_refused_by_name() -> None:
     for labels in (["a", 1, None, "a"], ["a", 1.5, "b", 2.5]):
         with pytest.raises(TypeError, match=r"y must hold labels of one kind, got .*str"):
             fastgd.SGDClassifier().fit(np.arange(4.0)[:, None], np.array(labels, object))
+
+
+#: rows that come in many chunks
+MANY = np.random.default_rng(0).standard_normal((20_000, 20))
+ON_THEIR_WAY: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "no penalty": {"penalty": None, "learning_rate": "constant", "eta0": 1e-3},
+    "l1": {"penalty": "l1"},
+    "average": {"average": True},
+    "adaptive": {"learning_rate": "adaptive", "eta0": 1e-3, "tol": 1e-2, "n_iter_no_change": 1},
+    "in order": {"shuffle": False},
+    "scale multiplied out": {"alpha": 3.0},
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("sparse_rows", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("options", ON_THEIR_WAY.values(), ids=ON_THEIR_WAY)
+@pytest.mark.parametrize("kind", ["regressor", "two"])
+def test_rows_on_their_way_agree_with_scikit_learn_whoever_brings_them(
+    kind: str, options: dict[str, Any], sparse_rows: bool
+) -> None:
+    target = MANY @ np.linspace(-1, 1, 20) + np.sin(np.arange(len(MANY)))
+    X, y = (sparse.csr_matrix(MANY) if sparse_rows else MANY), target if kind == "regressor" else target > 0.3
+    given = {"max_iter": 4, "tol": None, "random_state": 3, "fit_intercept": not sparse_rows} | options
+    given |= {} if kind == "regressor" else {"loss": "log_loss", "learning_rate": "invscaling", "eta0": 0.01} | options
+    ours, theirs = (make(**given).fit(X, y) for make in KINDS[kind][:2])
+    apart = np.abs(ours.coef_ - theirs.coef_).max()
+    assert apart <= 1e-9 * np.abs(theirs.coef_).max()
+    assert (ours.n_iter_, ours.t_) == (theirs.n_iter_, theirs.t_)
+    alone: list[bytes] = []
+    thread = threading.Thread(target=lambda: alone.append(KINDS[kind][0](**given).fit(X, y).coef_.tobytes()))
+    thread.start()
+    thread.join()
+    assert alone == [ours.coef_.tobytes()]
+
+
+@pytest.mark.parametrize("options", [{"early_stopping": True}, {"early_stopping": True, "average": True}])
+def test_rows_that_are_kept_back_are_so_whoever_brings_the_others(options: dict[str, Any]) -> None:
+    y = MANY @ np.linspace(-1, 1, 20) > 0.3
+    models = [fastgd.SGDClassifier(max_iter=5, tol=None, random_state=0, **options) for _ in range(2)]
+    models[0].fit(MANY, y)
+    thread = threading.Thread(target=lambda: models[1].fit(MANY, y))
+    thread.start()
+    thread.join()
+    assert models[0].coef_.tobytes() == models[1].coef_.tobytes()
+    assert models[0].score(MANY, y) > 0.9
