@@ -191,7 +191,7 @@ def f32(rounds: int) -> list[Measured]:
     return found
 
 
-#: what is fitted: options, and bytes above the data at most; 192 a row of a packed copy are three cache lines
+#: what is fitted: options, and bytes above the data at most; 192 a row would be a copy in whole cache lines
 MEMORY: dict[str, tuple[dict[str, Any], int]] = {
     "full batch, no options": ({}, 64 * MiB),
     "full batch, lr given": ({"lr": 0.05, "epochs": 100}, 64 * MiB),
@@ -202,7 +202,7 @@ MEMORY: dict[str, tuple[dict[str, Any], int]] = {
 
 
 def memory(rounds: int) -> list[Measured]:
-    """Peak resident memory above the data; shuffled, one packed copy and the orders of two epochs are allowed."""
+    """Peak resident memory above the data; shuffled, one copy of the rows and the orders of two epochs are allowed."""
     if not Path("/proc/self/status").exists():
         return [Measured("memory", "only measured on Linux", None, [])]
     found = []

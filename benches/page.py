@@ -214,7 +214,7 @@ The last run of `make bench`, which wrote this page. {summary}; the ones that we
   have none. In `floor` an epoch is a tenth of what ten more take; a whole call also checks that all is finite, and
   takes the objective at the start and at the end, which are passes too.
 - Memory: the peak of resident memory in a process of its own, less that before the fit. In shuffled batches one
-  packed copy of the rows, padded to whole cache lines, and the orders of two epochs are allowed.
+  copy of the rows, padded to whole cache lines, and the orders of two epochs are allowed.
 """
 
 

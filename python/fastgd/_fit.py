@@ -175,9 +175,9 @@ def fit(
         the same iterates to rounding, at a cost that does not depend on n. "auto" takes it where it can and pays.
         Sparse rows are filled in for it, block by block, up to 1000 features.
     threads : int or None, default None
-        Threads of passes over many rows, at most. The bits do not depend on it. None takes as many as there are
-        processors (and OMP_NUM_THREADS allows), and one where somebody else is parallel already: off the main thread,
-        and in processes that `multiprocessing` started.
+        Threads of passes over many rows, and of bringing shuffled ones, at most. The bits do not depend on it. None
+        takes as many as there are processors (and OMP_NUM_THREADS allows), and one where somebody else is parallel
+        already: off the main thread, and in processes that `multiprocessing` started.
     callback : callable, optional
         Called with a `State` after every epoch; True ends the run. Its exceptions come out as they are.
     progress : bool, default False
@@ -216,9 +216,10 @@ def fit(
     Nocedal, "Optimization Methods for Large-Scale Machine Learning" (2018). `fastgd.reference.fit` is the same in plain
     NumPy. Another thread must not write to X or y meanwhile: the numbers would be wrong.
 
-    X is not copied, in C or in Fortran order, but for shuffled batches of two or more epochs: short rows (up to about
-    60 features) and rows in Fortran order are then worked on from one packed copy in float64, of at most 2 GiB and only
-    if there is memory for it. The bits are the same.
+    X is not copied, in C or in Fortran order, but for shuffled batches: rows of up to 256 features are brought together
+    in the order of their visits, less than a megabyte at a time, and ahead of the steps if `threads` allow two. Rows in
+    Fortran order are then copied once in float64, for two or more epochs, at most 2 GiB and only if there is memory for
+    it. The bits are the same.
 
     A pass over sparse rows costs as many operations as they hold numbers, and so does a step of sgd or implicit in
     batches of any size, however many features there are, with l1, l2 and averages too: what such a step does to all
