@@ -47,17 +47,7 @@ pub(super) trait Lanes: Copy {
         Self::load(&eight.map(Self::total))
     }
     /// Columns of eight rows: lane r of the j-th is lane j of row r.
-    #[inline(always)]
-    fn columns(rows: [Self; LANES]) -> [Self; LANES] {
-        let (mut stored, mut columns) = ([[0.0; LANES]; LANES], [Self::zero(); LANES]);
-        for r in 0..LANES {
-            rows[r].store(&mut stored[r]);
-        }
-        for j in 0..LANES {
-            columns[j] = Self::load(&stored.map(|row| row[j]));
-        }
-        columns
-    }
+    fn columns(rows: [Self; LANES]) -> [Self; LANES];
     /// These lanes, but from `at` on those of `other`, whatever is in either.
     fn and_from(self, at: usize, other: Self) -> Self;
     /// sum + a b of single numbers
@@ -150,6 +140,11 @@ impl Lanes for Plain {
     fn total(self) -> f64 {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+
+    #[inline(always)]
+    fn columns(rows: [Self; LANES]) -> [Self; LANES] {
+        std::array::from_fn(|j| Plain(std::array::from_fn(|r| rows[r].0[j])))
     }
 
     #[inline(always)]
