@@ -370,7 +370,7 @@ pub fn squares(set: Set, columns: &[Eight], s: &[Eight], sums: &mut [Sums]) {
 pub fn products(set: Set, columns: &[Eight], p: usize, s: &[Eight], products: &mut [f64], soon: Place) {
     match set {
         Set::NAIVE => naive::products(columns, p, s, products),
-        _ => run(set, gram::Products { columns, p, s, products, soon }),
+        _ => run(set, gram::Products { columns, p, s, products, soon, room: &mut Default::default() }),
     }
 }
 

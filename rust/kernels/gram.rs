@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::lanes::{LANES, Lanes};
+use super::lanes::{LANES, Lanes, Register};
 use super::walk::{Walk, left, load, load_part, totals};
 use super::{Eight, Element, Lines, Place, Sums, Work};
 
@@ -127,35 +127,43 @@ pub(super) struct Products<'a> {
     pub s: &'a [Eight],
     pub products: &'a mut [f64],
     pub soon: Place,
+    /// For the sums of one part of a tile, where they would be in the way of those of the next in registers.
+    pub room: &'a mut [Eight; LARGEST],
 }
 
 impl Work for Products<'_> {
     #[inline(always)]
     fn run<V: Lanes>(mut self) {
-        if V::MANY { self.tiles::<V, 4>() } else { self.tiles::<V, 2>() }
+        match self.s {
+            [] if V::MANY => self.tiles::<V, 4, false>(),
+            [] => self.tiles::<V, 3, false>(),
+            _ if V::MANY => self.tiles::<V, 4, true>(),
+            _ => self.tiles::<V, 3, true>(),
+        }
     }
 }
 
-/// Columns of a tile times those that they are multiplied with, at most.
-const LARGEST: usize = 16;
+/// Columns of a tile, and those times the ones that they are multiplied with, at most.
+const TILE: usize = 4;
+const LARGEST: usize = TILE * TILE;
 
 impl Products<'_> {
-    /// By tiles of up to N columns with as many, so that the sums stay in registers.
+    /// By tiles of up to four columns with up to B, so that the sums stay in registers.
     #[inline(always)]
-    fn tiles<V: Lanes, const N: usize>(&mut self) {
-        for j in (0..self.p).step_by(N) {
-            match (self.p - j).min(N) {
+    fn tiles<V: Lanes, const B: usize, const S: bool>(&mut self) {
+        for j in (0..self.p).step_by(TILE) {
+            match self.p - j {
                 1 => {}
-                2 if N > 2 => self.tile::<V, 2, 2, true>(j, j),
-                3 if N > 3 => self.tile::<V, 3, 3, true>(j, j),
-                _ => self.tile::<V, N, N, true>(j, j),
+                2 => self.tile::<V, 2, 2, true, S>(j, j),
+                3 => self.tile::<V, 3, 3, true, S>(j, j),
+                _ => self.tile::<V, TILE, TILE, true, S>(j, j),
             }
-            for k in (j + N..self.p).step_by(N) {
-                match (self.p - k).min(N) {
-                    1 => self.tile::<V, N, 1, false>(j, k),
-                    2 if N > 2 => self.tile::<V, N, 2, false>(j, k),
-                    3 if N > 3 => self.tile::<V, N, 3, false>(j, k),
-                    _ => self.tile::<V, N, N, false>(j, k),
+            for k in (j + TILE..self.p).step_by(B) {
+                match self.p - k {
+                    1 => self.tile::<V, TILE, 1, false, S>(j, k),
+                    2 => self.tile::<V, TILE, 2, false, S>(j, k),
+                    3 => self.tile::<V, TILE, 3, false, S>(j, k),
+                    _ => self.tile::<V, TILE, B, false, S>(j, k),
                 }
             }
         }
@@ -164,15 +172,21 @@ impl Products<'_> {
     /// Adds the products of A columns from j on with B columns from k on; if they are the same, those of different
     /// ones.
     #[inline(always)]
-    fn tile<V: Lanes, const A: usize, const B: usize, const SAME: bool>(&mut self, j: usize, k: usize) {
-        let sums = match self.s {
-            [] => self.sums::<V, A, B, SAME, false>(j, k),
-            _ => self.sums::<V, A, B, SAME, true>(j, k),
-        };
-        self.soon = self.soon.after(asks::<V>() * self.columns.len() / self.p);
-        let mut all = [V::zero(); LARGEST];
-        for a in 0..A {
-            all[a * B..][..B].copy_from_slice(&sums[a]);
+    fn tile<V: Lanes, const A: usize, const B: usize, const SAME: bool, const S: bool>(&mut self, j: usize, k: usize) {
+        let aside = S && V::Register::COUNT > 1; // LLVM would spill sums that are added to, not those of the last part
+        let (mut alone, mut all) = ([Eight::default(); LARGEST], [V::zero(); LARGEST]);
+        for part in 0..V::Register::COUNT {
+            let sums = self.sums::<V::Register, A, B, SAME, S>(j, k, part);
+            let room = if aside { &mut *self.room } else { &mut alone };
+            for (room, sum) in room.iter_mut().zip(sums.as_flattened()) {
+                sum.store(&mut room.0, part);
+            }
+        }
+        let parts = self.columns.len() / self.p * V::Register::COUNT;
+        self.soon = self.soon.after(asks::<V::Register>() * parts);
+        let room = if aside { &*self.room } else { &alone };
+        for (all, sum) in all[..A * B].iter_mut().zip(room) {
+            *all = V::load(&sum.0);
         }
         let totals = totals(all);
         for a in 0..A {
@@ -183,27 +197,29 @@ impl Products<'_> {
         }
     }
 
-    /// Their sums, every eighth row by itself; asks for some lines every eight rows.
+    /// Their sums of a part of every eight rows, each of these by itself; asks for some lines meanwhile. Lanes of
+    /// several registers as a whole would leave room for four sums only.
     #[inline(always)]
-    fn sums<V: Lanes, const A: usize, const B: usize, const SAME: bool, const S: bool>(
+    fn sums<R: Register, const A: usize, const B: usize, const SAME: bool, const S: bool>(
         &self,
         j: usize,
         k: usize,
-    ) -> [[V; B]; A] {
-        let mut sums = [[V::zero(); B]; A];
+        part: usize,
+    ) -> [[R; B]; A] {
+        let mut sums = [[R::zero(); B]; A];
         for (i, x) in self.columns.chunks_exact(self.p).enumerate() {
-            for line in 0..asks::<V>() {
-                self.soon.ask(asks::<V>() * i + line);
+            for line in 0..asks::<R>() {
+                self.soon.ask(asks::<R>() * (R::COUNT * i + part) + line);
             }
-            let (left, right, mut b) = (&x[j..][..A], &x[k..][..B], [V::zero(); B]);
+            let (left, right, mut b) = (&x[j..][..A], &x[k..][..B], [R::zero(); B]);
             for k in 0..B {
-                b[k] = V::load(&right[k].0);
+                b[k] = R::load(&right[k].0, part);
+                if S {
+                    b[k] = b[k].times(R::load(&self.s[i].0, part));
+                }
             }
             for t in 0..A {
-                let mut a = V::load(&left[t].0);
-                if S {
-                    a = V::zero().add_product(a, V::load(&self.s[i].0));
-                }
+                let a = R::load(&left[t].0, part);
                 for k in if SAME { t + 1 } else { 0 }..B {
                     sums[t][k] = sums[t][k].add_product(a, b[k]);
                 }
@@ -213,8 +229,9 @@ impl Products<'_> {
     }
 }
 
-/// Lines that are asked for with the products of a tile's columns of eight rows.
+/// Lines that are asked for with a tile's products of a part of eight rows: the same for every part, and two or more
+/// for all of them.
 #[inline(always)]
-fn asks<V: Lanes>() -> usize {
-    if V::MANY { 2 } else { 1 }
+fn asks<R: Register>() -> usize {
+    2usize.div_ceil(R::COUNT)
 }

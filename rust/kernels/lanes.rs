@@ -3,10 +3,28 @@
 /// Numbers that are worked on at once.
 pub(super) const LANES: usize = 8;
 
+/// One of the registers that eight numbers take.
+pub(super) trait Register: Copy {
+    /// How many registers hold eight.
+    const COUNT: usize = LANES * size_of::<f64>() / size_of::<Self>();
+    /// The `part`-th of the registers that hold these.
+    fn load(x: &[f64; LANES], part: usize) -> Self;
+    fn store(self, x: &mut [f64; LANES], part: usize);
+    fn times(self, other: Self) -> Self;
+    /// self + a b
+    fn add_product(self, a: Self, b: Self) -> Self;
+
+    #[inline(always)]
+    fn zero() -> Self {
+        Self::load(&[0.0; LANES], 0)
+    }
+}
+
 /// Eight sums. A product and the sum it goes into are rounded once where the processor can.
 pub(super) trait Lanes: Copy {
     /// Whether there are registers for a dozen of them.
     const MANY: bool = false;
+    type Register: Register;
     fn splat(value: f64) -> Self;
     fn load(x: &[f64; LANES]) -> Self;
     /// The first numbers of fewer than eight, and zeros.
@@ -65,7 +83,31 @@ pub(super) trait Lanes: Copy {
 #[derive(Clone, Copy)]
 pub(super) struct Plain([f64; LANES]);
 
+impl Register for [f64; 2] {
+    #[inline(always)]
+    fn load(x: &[f64; LANES], part: usize) -> Self {
+        x.as_chunks().0[part]
+    }
+
+    #[inline(always)]
+    fn store(self, x: &mut [f64; LANES], part: usize) {
+        x.as_chunks_mut().0[part] = self;
+    }
+
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        [self[0] * other[0], self[1] * other[1]]
+    }
+
+    #[inline(always)]
+    fn add_product(self, a: Self, b: Self) -> Self {
+        [self[0] + a[0] * b[0], self[1] + a[1] * b[1]]
+    }
+}
+
 impl Lanes for Plain {
+    type Register = [f64; 2];
+
     #[inline(always)]
     fn splat(value: f64) -> Self {
         Plain([value; LANES])
@@ -161,7 +203,7 @@ pub(super) use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{LANES, Lanes};
+    use super::{LANES, Lanes, Register};
 
     /// Two registers of four.
     #[derive(Clone, Copy)]
@@ -205,7 +247,53 @@ mod x86 {
         }
     }
 
+    impl Register for __m256d {
+        #[inline(always)]
+        fn load(x: &[f64; LANES], part: usize) -> Self {
+            unsafe { _mm256_loadu_pd(x.as_chunks::<4>().0[part].as_ptr()) }
+        }
+
+        #[inline(always)]
+        fn store(self, x: &mut [f64; LANES], part: usize) {
+            unsafe { _mm256_storeu_pd(x.as_chunks_mut::<4>().0[part].as_mut_ptr(), self) }
+        }
+
+        #[inline(always)]
+        fn times(self, other: Self) -> Self {
+            unsafe { _mm256_mul_pd(self, other) }
+        }
+
+        #[inline(always)]
+        fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe { _mm256_fmadd_pd(a, b, self) }
+        }
+    }
+
+    impl Register for Avx512 {
+        #[inline(always)]
+        fn load(x: &[f64; LANES], _: usize) -> Self {
+            Lanes::load(x)
+        }
+
+        #[inline(always)]
+        fn store(self, x: &mut [f64; LANES], _: usize) {
+            Lanes::store(self, x)
+        }
+
+        #[inline(always)]
+        fn times(self, other: Self) -> Self {
+            unsafe { Avx512(_mm512_mul_pd(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        fn add_product(self, a: Self, b: Self) -> Self {
+            Lanes::add_product(self, a, b)
+        }
+    }
+
     impl Lanes for Avx2 {
+        type Register = __m256d;
+
         #[inline(always)]
         fn splat(value: f64) -> Self {
             unsafe { Avx2(_mm256_set1_pd(value), _mm256_set1_pd(value)) }
@@ -346,6 +434,7 @@ mod x86 {
 
     impl Lanes for Avx512 {
         const MANY: bool = true;
+        type Register = Self;
 
         #[inline(always)]
         fn splat(value: f64) -> Self {
