@@ -34,6 +34,7 @@ use crate::registry::{self, Parameter, Part};
 use crate::sampler::{Permute, Shuffle};
 use crate::schedule::{SCHEDULES, Time, schedule};
 use crate::solver::{Config, Solution, solve as solve_in_rust};
+use crate::threads::{each_part, parts};
 
 use self::sparse::Compressed;
 
@@ -219,28 +220,31 @@ fn rate(schedule: &Bound<'_, PyAny>, lr: f64, k: u64, finished: u64, last: u64) 
 
 /// Whether no value of an aligned float64 or float32 array in C or Fortran order is NaN or infinite.
 #[pyfunction]
-fn finite(py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<bool> {
+#[pyo3(signature = (values, threads=1))]
+fn finite(py: Python<'_>, values: &Bound<'_, PyAny>, threads: usize) -> PyResult<bool> {
     match values.cast::<PyArrayDyn<f32>>() {
-        Ok(values) => all_finite(py, values.try_readonly()?.as_slice()?),
-        Err(_) => all_finite(py, values.extract::<PyReadonlyArrayDyn<f64>>()?.as_slice()?),
+        Ok(values) => all_finite(py, values.try_readonly()?.as_slice()?, threads),
+        Err(_) => all_finite(py, values.extract::<PyReadonlyArrayDyn<f64>>()?.as_slice()?, threads),
     }
 }
 
-fn all_finite<T: Element>(py: Python<'_>, values: &[T]) -> PyResult<bool> {
+fn all_finite<T: Element>(py: Python<'_>, values: &[T], threads: usize) -> PyResult<bool> {
     let (set, failure) = (kernels::set().map_err(raise)?, Failure::default());
     if values.len() < 1 << 14 {
         return Ok(kernels::finite(set, values));
     }
     released(py, &failure, || {
         let mut outside = Outside { callback: None, progress: None, failure: &failure, d: 1 };
-        let mut watch = Watch::new(&mut outside);
-        for block in values.chunks(1 << 18) {
-            if !kernels::finite(set, block) {
-                return Ok(false);
+        let found = each_part(parts(values.len(), 1), 1, threads, &mut Watch::new(&mut outside), |part, watch| {
+            for block in values[part].chunks(1 << 18) {
+                if !kernels::finite(set, block) {
+                    return Ok(false);
+                }
+                watch.tick(block.len())?;
             }
-            watch.tick(block.len())?;
-        }
-        Ok(true)
+            Ok(true)
+        })?;
+        Ok(found.into_iter().all(|finite| finite))
     })
 }
 

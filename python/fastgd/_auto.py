@@ -168,7 +168,7 @@ def make_plan(
     tail = _tail(average, batch_size, automatic=automatic, validated=validation is not None)
     threads = make_threads(threads, problem.X.size)
     if not isinstance(init, str):
-        problem.look()
+        problem.look(threads)
     # The start comes last: it may draw, and a request that is refused draws nothing.
     coef, intercept = make_start(init, problem, fit_intercept=fit_intercept, positive=positive, rng=drawn)
     config = Config(
@@ -277,7 +277,7 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
         moments = Moments.of(one, cross=exact, threads=threads)
     columns = statistics or moments
     if columns is None:
-        problem.look()
+        problem.look(threads)
     frame, iterated, work_config, condition, short = None, problem, config, None, ""
     if standardize:
         assert columns is not None

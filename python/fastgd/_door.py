@@ -255,9 +255,9 @@ def _plain(values: NDArray[Any], dtype: np.dtype[Any], *, by_columns: bool = Fal
         return np.require(values, dtype=dtype, requirements=["A"] if stays else ["C", "A"])
 
 
-def finite(values: NDArray[Any], name: str, given: Any = None) -> NDArray[Any]:
+def finite(values: NDArray[Any], name: str, given: Any = None, *, threads: int = 1) -> NDArray[Any]:
     """The values, none of them NaN or infinite; `given` is what they were, which may name its columns."""
-    if not _core.finite(values):
+    if not _core.finite(values, threads):
         good = np.isfinite(values)
         at = tuple(map(int, np.unravel_index(int(np.argmin(good)), values.shape)))
         table = _columns.labelled(given)

@@ -42,10 +42,10 @@ class Problem:
     #: K, if the loss couples outputs
     classes: int | None = None
 
-    def look(self) -> None:
+    def look(self, threads: int = 1) -> None:
         """Refuse what is not finite, if nobody has yet."""
         if self.unseen is not None and not isinstance(self.X, Csr):
-            _door.finite(self.X, "X", self.unseen)
+            _door.finite(self.X, "X", self.unseen, threads=threads)
 
     @property
     def outputs(self) -> int:
