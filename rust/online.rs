@@ -658,7 +658,8 @@ impl<'a> Run<'a> {
             self.told = scaled(x.add(&mut self.w, c));
             return;
         }
-        let change = x.shift(&mut self.w, c);
+        let l1 = self.config.penalty.l1;
+        let change = if l1 { x.shift::<true>(&mut self.w, c) } else { x.shift::<false>(&mut self.w, c) };
         self.norms = add(self.norms, scaled(change));
         self.told = self.norms;
     }

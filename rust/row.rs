@@ -73,8 +73,8 @@ pub trait Row<T: Element>: Copy {
         norms
     }
 
-    /// w += c x; returns by how much the norms of all of w grow.
-    fn shift(self, w: &mut [f64], c: f64) -> Norms;
+    /// w += c x; returns by how much the norms of all of w grow, that of magnitudes only if `L1`.
+    fn shift<const L1: bool>(self, w: &mut [f64], c: f64) -> Norms;
 }
 
 /// A row that has every feature.
@@ -112,7 +112,7 @@ impl<T: Element> Row<T> for Full<'_, T> {
     }
 
     #[inline]
-    fn shift(self, w: &mut [f64], c: f64) -> Norms {
+    fn shift<const L1: bool>(self, w: &mut [f64], c: f64) -> Norms {
         let before = Norms::of(w);
         let after = self.add(w, c);
         Norms { square: after.square - before.square, absolute: after.absolute - before.absolute }
@@ -161,7 +161,7 @@ impl<T: Element, I: Index> Row<T> for Few<'_, T, I> {
     }
 
     #[inline]
-    fn shift(self, w: &mut [f64], c: f64) -> Norms {
+    fn shift<const L1: bool>(self, w: &mut [f64], c: f64) -> Norms {
         let ((at, at_rest), (x, x_rest)) = (self.at.as_chunks::<CHAINS>(), self.values.as_chunks::<CHAINS>());
         let (mut square, mut absolute) = ([0.0; CHAINS], [0.0; CHAINS]);
         let mut one = |j: I, x: T, k: usize| {
@@ -169,7 +169,9 @@ impl<T: Element, I: Index> Row<T> for Few<'_, T, I> {
             let before = *w;
             *w += x.into() * c;
             square[k] += *w * *w - before * before;
-            absolute[k] += w.abs() - before.abs();
+            if L1 {
+                absolute[k] += w.abs() - before.abs();
+            }
         };
         for (at, x) in at.iter().zip(x) {
             for k in 0..CHAINS {
