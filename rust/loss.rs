@@ -590,6 +590,26 @@ mod tests {
         })
     }
 
+    /// What is found sooner is the derivative, however far the prediction is from where `ahead` looked.
+    #[test]
+    fn what_is_had_ahead_gives_the_derivative() {
+        for (name, loss, facts) in all().filter(|(_, _, facts)| !facts.targets.coupled()) {
+            for (raws, y) in samples(facts.targets) {
+                for (raw, away) in raws.into_iter().flat_map(|raw| AWAY.map(|away| (raw, away))) {
+                    let found = Found { raw, near: raw + away, ahead: loss.ahead(raw + away) };
+                    for &y in &y {
+                        let (sooner, slope) = (loss.gradient_from(found, y), loss.gradient(raw, y));
+                        let apart = (sooner - slope).abs();
+                        assert!(apart <= 4.0 * f64::EPSILON * slope.abs(), "{name} {raw} {y} {away}: {apart}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// From a prediction to one near by, and to others.
+    const AWAY: [f64; 9] = [0.0, 1e-9, -1e-9, 0.03, -0.03, NEAR, -NEAR, 0.5, -900.0];
+
     /// Loss and slopes of one row.
     fn of_row(loss: &dyn Loss, raw: [f64; 3], y: &[f64]) -> (f64, [f64; 3]) {
         let mut slopes = raw;
