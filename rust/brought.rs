@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::data::{Dense, Pick, Problem};
 use crate::error::{Error, zeros};
-use crate::kernels::{Bound, Set, TURN, ask_for_huge_pages, untouched};
+use crate::kernels::{Bond, Bound, Set, TURN, ask_for_huge_pages, untouched};
 use crate::observe::Watch;
 use crate::relay::Relay;
 use crate::threads::{each_part, parts};
@@ -16,8 +16,7 @@ const LEAST_BYTES: usize = 1 << 20;
 const LONGEST: usize = 256;
 /// Bytes of a chunk, of which there are a few: about what the second-level cache holds. Batches of more are not
 /// brought.
-const CHUNK_BYTES: usize = 1 << 18;
-const MOST_ROWS: usize = 1 << 13;
+const CHUNK_BYTES: usize = 1 << 19;
 /// Rows that are brought between two looks at their targets.
 const TOGETHER: usize = 32;
 const MOST_BYTES: usize = 1 << 22;
@@ -96,12 +95,15 @@ impl<'a> Brought<'a> {
         set: Set,
         threads: usize,
     ) -> Option<Self> {
-        let (d, bytes) = (problem.rows.d(), size_of::<f64>() * problem.rows.d());
-        let large = problem.n.saturating_mul(bytes) >= LEAST_BYTES && batch.saturating_mul(bytes) <= MOST_BYTES;
+        let (d, row) = (problem.d, size_of::<f64>() * problem.d);
+        let turn = bound.map_or(0, |_| size_of::<f64>() * (Bound::stride(d) - d) + size_of::<Bond>() / TURN);
+        let beside = problem.told + usize::from(!problem.weight.is_empty());
+        let bytes = row + turn + size_of::<f64>() * beside;
+        let large = problem.n.saturating_mul(row) >= LEAST_BYTES && batch.saturating_mul(bytes) <= MOST_BYTES;
         if !large || d > LONGEST || problem.rows.sparse().is_some() {
             return None;
         }
-        let size = (CHUNK_BYTES / bytes).min(MOST_ROWS).next_multiple_of(TURN).next_multiple_of(batch);
+        let size = (CHUNK_BYTES / bytes).max(1).next_multiple_of(TURN).next_multiple_of(batch);
         Some(Brought { problem, set, relay: Relay::new(threads > 1), size, bound })
     }
 
@@ -138,8 +140,11 @@ impl<'a> Brought<'a> {
         let (Problem { rows, y, told, weight, .. }, d) = (*self.problem, self.problem.rows.d());
         let stride = self.stride();
         chunk.count = pick.len();
-        chunk.y.clear();
-        chunk.weight.clear();
+        for (values, count) in [(&mut chunk.y, pick.len() * told), (&mut chunk.weight, pick.len().min(weight.len()))] {
+            values.clear();
+            let memory = |_| Error::Memory { what: "the next targets", bytes: size_of::<f64>() * count };
+            values.try_reserve_exact(count).map_err(memory)?;
+        }
         let room = match self.bound {
             Some(_) => chunk.bound.room(pick.len(), d)?,
             None => {

@@ -14,6 +14,8 @@ use crate::threads::{each_part, parts};
 /// Numbers of a block, which is read several times: where rows are short it stays in the first-level cache, else in the
 /// second.
 const BLOCK: usize = 1 << 14;
+/// Numbers of one of very long rows, of which eight are taken all the same.
+const WIDE: usize = 1 << 18;
 
 /// The moments of p columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,7 +149,7 @@ fn of_part(
     watch: &mut Watch,
 ) -> Result<Moments, Error> {
     let p = origin.len();
-    let rows = (BLOCK / p).clamp(96, 128) / 8 * 8;
+    let rows = (BLOCK / p).clamp(96, 128).min((WIDE / p).max(8)) / 8 * 8;
     let mut block = Block::new(p);
     block.away.copy_from_slice(origin); // to the last bit where a column is constant
     block.load(problem, set, &Pick::Run(part.start..part.end.min(part.start + rows)));

@@ -70,8 +70,8 @@ impl History {
     /// Makes room for all records that are expected, if they are few, then for twice as many as there are.
     #[cold]
     fn make_room(&mut self, coefs: usize, outputs: usize) -> Result<(), Error> {
-        let more = self.expected.min(AT_ONCE / coefs).max(self.len()).max(1);
-        let bytes = 8 * (self.coef.len() + coefs);
+        let more = self.expected.saturating_sub(self.len()).min(AT_ONCE / coefs.max(1)).max(self.len()).max(1);
+        let bytes = 8 * (self.coef.len() + more * coefs);
         let memory = |_| Error::Memory { what: "the history, of which record=None keeps nothing", bytes };
         self.coef.try_reserve_exact(more * coefs).map_err(memory)?;
         self.intercept.try_reserve_exact(more * outputs).map_err(memory)?;

@@ -83,22 +83,6 @@ impl<T> Lines<'_, T> {
     }
 }
 
-impl<'a, T> Lines<'a, T> {
-    /// Some of them.
-    pub fn part(self, of: std::ops::Range<usize>) -> Self {
-        match self {
-            Lines::Together { values, stride, beyond } => {
-                let beyond = if beyond == 0 { 0 } else { beyond + values.len() - of.end * stride };
-                Lines::Together { values: &values[of.start * stride..of.end * stride], stride, beyond }
-            }
-            Lines::Apart { values, stride, at, soon } => {
-                let soon = soon.get(of.start..).unwrap_or(&[]);
-                Lines::Apart { values, stride, at: &at[of], soon }
-            }
-        }
-    }
-}
-
 /// Which instructions the kernels use: one that this machine has, as there is no other way to come by a `Set`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Set(Kind);

@@ -3,7 +3,7 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Bound, Element, Lines, Online, Queue, Set, TURN, Turn};
+use crate::kernels::{self, Bound, Lines, Online, Queue, Set, TURN, Turn};
 use crate::loss::{Loss, Rates, Reduction, Singles, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
@@ -34,7 +34,7 @@ pub struct InTurn<'a> {
     pub bound: Option<Queue<'a>>,
     /// What each row's slope is multiplied with, besides its weight.
     pub rates: &'a [f64],
-    /// As in `loss::Rates`.
+    /// As in `loss::Rates`; of several outputs 0.
     pub implicit: f64,
     /// The sum of iterates, or empty.
     pub tail: &'a mut [f64],
@@ -143,18 +143,18 @@ impl Objective<'_> {
             self.loss.steps(self.set, turn, told.from(first), rates);
             raw[first..first + count].copy_from_slice(&turn.raw[..count]);
         };
-        let (set, d) = (self.set, self.problem.rows.d());
-        match (bound, self.problem.rows.short(rows)) {
-            (Some(queue), _) => kernels::in_turns(set, queue, line, steps),
-            _ if Bound::takes(set, d) => {
-                self.problem.rows.fill(rows, Bound::stride(d), own.room(rows.len(), d)?);
-                own.bind(set, line.squares);
-                if let Some(queue) = own.turns(0, rows.len()) {
-                    kernels::in_turns(set, queue, line, steps);
-                }
-            }
-            (_, Some(lines)) => kernels::online(set, lines, line, steps),
-            _ => kernels::online(set, self.problem.rows.block(rows, room), line, steps),
+        let (set, d, mut queue) = (self.set, self.problem.d, bound);
+        if queue.is_none() && Bound::takes(set, d) {
+            self.problem.rows.fill(rows, Bound::stride(d), own.room(rows.len(), d)?);
+            own.bind(set, line.squares);
+            queue = own.turns(0, rows.len());
+        }
+        if let Some(queue) = queue {
+            kernels::in_turns(set, queue, line, steps);
+        } else if let Some(lines) = self.problem.rows.short(rows) {
+            kernels::online(set, lines, line, steps);
+        } else {
+            kernels::online(set, self.problem.rows.block(rows, room), line, steps);
         }
         Ok(self.loss.sum(self.set, raw, told))
     }
@@ -163,32 +163,18 @@ impl Objective<'_> {
     /// of `s_i loss_i` as the rows found it, added to `sum` batch by batch; where that isn't finite, theta is anything.
     pub fn descend(&self, rows: &Pick, theta: &mut [f64], batches: Batches, sum: f64, scratch: &mut Scratch) -> f64 {
         let Scratch { rows: room, y, weight, grad, .. } = scratch;
-        let told = self.problem.targets(rows, y, weight);
-        match self.problem.rows.short(rows) {
-            Some(lines) => self.each_batch(lines, told, theta, batches, sum, grad),
-            None => self.each_batch(self.problem.rows.block(rows, room), told, theta, batches, sum, grad),
-        }
-    }
-
-    fn each_batch<T: Element>(
-        &self,
-        lines: Lines<T>,
-        told: Told,
-        theta: &mut [f64],
-        batches: Batches,
-        mut sum: f64,
-        grad: &mut Vec<f64>,
-    ) -> f64 {
-        let Batches { size, rates, tail } = batches;
-        let (factor, (w, b)) = (self.factor(size), theta.split_at_mut(self.coefs()));
+        let (told, Batches { size, rates, tail }) = (self.problem.targets(rows, y, weight), batches);
+        let (factor, (w, b), mut sum) = (self.factor(size), theta.split_at_mut(self.coefs()), sum);
         let (tail_w, tail_b) = tail.split_at_mut(tail.len().min(w.len()));
-        for (first, rate) in (0..).step_by(size).zip(rates) {
+        for ((batch, first), rate) in rows.blocks(size).zip((0..).step_by(size)).zip(rates) {
             grad.clear();
             grad.resize(w.len(), 0.0);
-            let own = told.from(first);
+            let (at, own) = (b.first().copied().unwrap_or(0.0), told.from(first));
             let slopes = &mut |i: usize, raw: &mut [f64]| self.loss.block(self.set, raw, own.from(i), 1);
-            let (lines, at) = (lines.part(first..first + size), b.first().copied().unwrap_or(0.0));
-            let (loss, slope) = kernels::gradient(self.set, lines, w, at, grad, slopes);
+            let (loss, slope) = match self.problem.rows.short(&batch) {
+                Some(lines) => kernels::gradient(self.set, lines, w, at, grad, slopes),
+                None => kernels::gradient(self.set, self.problem.rows.block(&batch, room), w, at, grad, slopes),
+            };
             sum += loss;
             w.iter_mut().zip(&*grad).for_each(|(w, grad)| *w -= rate * (factor * grad));
             b.iter_mut().for_each(|b| *b -= rate * (factor * slope));

@@ -105,7 +105,7 @@ impl<'a> Watch<'a> {
 
     #[cold]
     fn look(&mut self) -> Result<(), Error> {
-        self.work = 0;
+        (self.work, self.left) = (0, 0);
         if self.looked.elapsed() < self.interval {
             return Ok(());
         }
@@ -175,8 +175,11 @@ mod tests {
         let state = State { epoch: 3, step: 12, loss: 0.5, coef: &[1.0], intercept: &[], rate: 0.1, grad_norm: 1.0 };
         let then = watch.seconds();
         assert_eq!((watch.epoch(&state), watch.seconds()), (Ok(false), then));
-        watch.tick(MOMENT).unwrap();
-        assert!(watch.seconds() > then);
+        for work in [MOMENT, WORK, WORK] {
+            let then = watch.seconds();
+            watch.tick(work).unwrap();
+            assert!(watch.seconds() > then);
+        }
         let mut observe = Impatient::default();
         let mut watch = Watch::new(&mut observe);
         let then = watch.seconds();

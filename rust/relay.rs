@@ -44,7 +44,10 @@ impl<C: Default + Send> Relay<C> {
             return Ok(());
         }
         let board = Board { state: Mutex::new(State { count, ..State::default() }), changed: Condvar::new() };
-        let make = |k| board.ready(k, make(k, &mut room(k)));
+        let make = |k| {
+            let made = make(k, &mut room(k)); // and the room is free before anybody is told
+            board.ready(k, made);
+        };
         thread::scope(|scope| {
             let helper = || {
                 let _leaves = Leaving(&board);
@@ -59,7 +62,7 @@ impl<C: Default + Send> Relay<C> {
                 while let Some(other) = board.next(Some(k)) {
                     make(other);
                 }
-                if let Some(error) = board.failed() {
+                if let Some(error) = board.failed(k) {
                     return Err(error);
                 }
                 if !take(&mut room(k))? {
@@ -87,7 +90,15 @@ struct State {
     ready: [usize; AHEAD],
     /// Nobody goes on.
     over: bool,
-    error: Option<Error>,
+    /// The first chunk that could not be made, after which there is none, and why.
+    error: Option<(usize, Error)>,
+}
+
+impl State {
+    /// How many chunks there are.
+    fn end(&self) -> usize {
+        self.error.as_ref().map_or(self.count, |(k, _)| *k)
+    }
 }
 
 struct Board {
@@ -101,12 +112,13 @@ impl Board {
     fn next(&self, wants: Option<usize>) -> Option<usize> {
         let mut state = held(&self.state);
         loop {
-            let State { count, next, taken, ready, over, .. } = *state;
-            let done = wants.map_or(next == count, |k| ready[k % AHEAD] == k + 1);
+            let State { next, taken, ready, over, .. } = *state;
+            let end = state.end();
+            let done = wants.map_or(next >= end, |k| k >= end || ready[k % AHEAD] == k + 1);
             if over || done {
                 return None;
             }
-            if next < count.min(taken + AHEAD) {
+            if next < end.min(taken + AHEAD) {
                 state.next += 1;
                 return Some(next);
             }
@@ -116,10 +128,10 @@ impl Board {
 
     fn ready(&self, k: usize, made: Result<(), Error>) {
         let mut state = held(&self.state);
-        state.ready[k % AHEAD] = k + 1;
-        if let Err(error) = made {
-            state.over = true;
-            state.error.get_or_insert(error);
+        match made {
+            Ok(()) => state.ready[k % AHEAD] = k + 1,
+            Err(error) if k < state.end() => state.error = Some((k, error)),
+            Err(_) => {}
         }
         drop(state);
         self.changed.notify_all();
@@ -130,10 +142,13 @@ impl Board {
         self.changed.notify_all();
     }
 
-    /// Why nobody goes on, if so; a panic of the helper comes out of its scope.
-    fn failed(&self) -> Option<Error> {
+    /// Why chunk k is not there, if so; a panic of the helper comes out of its scope.
+    fn failed(&self, k: usize) -> Option<Error> {
         let mut state = held(&self.state);
-        state.over.then(|| state.error.take().unwrap_or(Error::Interrupted))
+        match state.error.take_if(|(at, _)| *at == k) {
+            None => state.over.then_some(Error::Interrupted),
+            Some((_, error)) => Some(error),
+        }
     }
 }
 
@@ -143,7 +158,7 @@ struct Leaving<'a>(&'a Board);
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         let mut state = held(&self.0.state);
-        state.over |= state.next < state.count || thread::panicking();
+        state.over |= state.next < state.end() || thread::panicking();
         drop(state);
         self.0.changed.notify_all();
     }
@@ -152,6 +167,7 @@ impl Drop for Leaving<'_> {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -177,20 +193,24 @@ mod tests {
             }
             assert_eq!(squares(threaded, 7, 3), Ok(vec![0, 1, 4]));
             assert_eq!(squares(threaded, 9, 99), Err(Error::Interrupted));
+            // what could not be made and is not asked for is no error
+            assert_eq!(squares(threaded, 9, 7), Ok((0..7).map(|k| k * k).collect()));
         }
     }
 
     #[test]
     fn nobody_waits_for_whom_an_error_or_a_panic_sent_home() {
         for panics_at in [0, 3, 50] {
-            let relay = Relay::<usize>::new(true);
+            let (relay, panicked) = (Relay::<usize>::new(true), AtomicBool::new(false));
             let helper = |k: usize, _: &mut usize| {
-                assert!(k != panics_at || thread::current().name().is_some(), "here");
+                if k >= panics_at && thread::current().name().is_none() && !panicked.swap(true, Ordering::Relaxed) {
+                    panic!("here");
+                }
                 thread::sleep(Duration::from_micros(20));
                 Ok(())
             };
             let outcome = catch_unwind(AssertUnwindSafe(|| relay.pass(99, helper, |_| Ok(true))));
-            assert!(outcome.is_err() || outcome.is_ok_and(|outcome| outcome.is_ok()));
+            assert_eq!(outcome.is_err(), panicked.into_inner());
             let here = catch_unwind(AssertUnwindSafe(|| relay.pass(99, |_, _| Ok(()), |_| panic!("there"))));
             assert!(here.is_err());
             assert_eq!(relay.pass(99, |_, _| Ok(()), |_| Err(Error::Interrupted)), Err(Error::Interrupted));

@@ -14,8 +14,10 @@ use crate::schedule::{Schedule, Time};
 use crate::stop::{Bounds, Halving, Plateau, Status};
 use crate::tail::Tail;
 
-/// Single rows, or batches, that are stepped by in one pass: few enough that memory for later ones comes in meanwhile.
+/// Single rows, or batches, that are stepped by in one pass: few enough that memory for later ones comes in meanwhile;
+/// and multiplications of such a pass, few enough that the clock is looked at in time.
 const IN_TURN: usize = 64;
+const WORK: usize = 1 << 18;
 /// Features for each output but the first up to which single rows with several outputs are stepped by in turn: beyond,
 /// the products of rows cost more than they save.
 const WIDE: usize = 512;
@@ -363,7 +365,8 @@ impl<'a> Run<'a> {
             }
             if way.together {
                 let batches = self.steps_nobody_sees((n - seen).div_ceil(way.size)).min((end - seen) / way.size);
-                let rows = of_rows(seen, batches.min(IN_TURN) * way.size);
+                let most = (WORK / (way.size * problem.d)).clamp(1, IN_TURN);
+                let rows = of_rows(seen, batches.min(most) * way.size);
                 if !rows.is_empty() && self.descend(of, &rows, way.size, &mut sums.loss)? {
                     sums.rows += rows.len();
                     continue;

@@ -389,14 +389,24 @@ HOURS = "lr=1e-6, epochs=10**6, record=None, shuffle=False, engine='rows'"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are others there")
-@pytest.mark.parametrize("options", ["batch_size=None", "batch_size=1", "batch_size=64"])
-def test_ctrl_c_ends_a_run(options):
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ("batch_size=None", (200_000, 20)),
+        ("batch_size=1", (200_000, 20)),
+        ("batch_size=64", (200_000, 20)),
+        ("batch_size=64, shuffle=True", (200_000, 20)),
+        ("batch_size=1, shuffle=True", (200_000, 20)),
+        ("batch_size=32, standardize=True", (200, 20_000)),
+    ],
+)
+def test_ctrl_c_ends_a_run(options, shape):
     code = f"""
         import fastgd, numpy as np
-        rows = np.ones((200_000, 20))
+        rows = np.random.default_rng(0).random({shape})
         print("running", flush=True)
         try:
-            fastgd.fit(rows, rows[:, 0], {HOURS}, {options})
+            fastgd.fit(rows, rows[:, 0], **(dict({HOURS}) | dict({options})))
         except KeyboardInterrupt:
             print("interrupted")
     """
@@ -504,7 +514,7 @@ def test_any_number_of_threads_gives_the_same_bits(options):
 BROUGHT = {
     "single rows": ({"batch_size": 1}, (7, 1)),
     "single rows, implicit": ({"batch_size": 1, "lr": "auto"}, (7, 1)),
-    "single rows, each recorded": ({"batch_size": 1, "record": 1001}, (3, 1)),
+    "single rows, every ninth recorded": ({"batch_size": 1, "record": 9}, (20, 1)),
     "single rows of one number": ({"batch_size": 1}, (1, 1)),
     "single rows, two outputs": ({"batch_size": 1}, (7, 2)),
     "batches": ({"batch_size": 48}, (7, 1)),
@@ -606,6 +616,12 @@ work = {
     "a permutation": lambda: fastgd.fit(column, column[:, 0], epochs=2, lr=1e-3, batch_size=1000, rng=0, threads=1),
     "statistics": lambda: fastgd.fit(rows, y, lr=1e-6, epochs=3, engine="gram", threads=1),
     "predictions": lambda: many.predict(wide),
+    "wide batches": lambda: fastgd.fit(
+        rows.reshape(600, -1), y[:600], lr=1e-6, epochs=2, batch_size=32, standardize=True, rng=0, threads=1
+    ),
+    "many targets": lambda: fastgd.fit(
+        column[:100_000], rows.reshape(100_000, -1), lr=1e-6, epochs=2, batch_size=49_999, rng=0, threads=1
+    ),
 }[sys.argv[1]]
 now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[2]) * 2**20,) * 2)
@@ -619,7 +635,7 @@ else:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited so on Linux")
-@pytest.mark.parametrize("work", ["a permutation", "statistics", "predictions"])
+@pytest.mark.parametrize("work", ["a permutation", "statistics", "predictions", "wide batches", "many targets"])
 @pytest.mark.parametrize("more", [12, 33, 36, 57])
 def test_too_little_memory_is_a_memory_error(work, more):
     done = subprocess.run(

@@ -217,7 +217,7 @@ def fit(
     NumPy. Another thread must not write to X or y meanwhile: the numbers would be wrong.
 
     X is not copied, in C or in Fortran order, but for shuffled batches: rows of up to 256 features are brought together
-    in the order of their visits, less than a megabyte at a time, and ahead of the steps if `threads` allow two. Rows in
+    in the order of their visits, a few megabytes at a time, and ahead of the steps if `threads` allow two. Rows in
     Fortran order are then copied once in float64, for two or more epochs, at most 2 GiB and only if there is memory for
     it. The bits are the same.
 

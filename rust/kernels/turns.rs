@@ -115,16 +115,6 @@ impl<'a> Queue<'a> {
     pub fn bond(&self) -> Option<&'a Bond> {
         self.bonds.first()
     }
-
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
 }
 
 /// A few rows that take a step each, one after the other, as their formula sees them. Every lane of numbers has a line
