@@ -233,3 +233,16 @@ def test_digits_of_many_outputs():
     X, y = SMALL
     Y = np.column_stack([y, y**2, 1e6 * y])
     np.testing.assert_allclose(fastgd.fit(X, Y).coef, fastgd.closed_form(X, Y).coef, rtol=1e-11)
+
+
+@pytest.mark.filterwarnings("ignore::fastgd.DivergenceWarning")
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_the_reference_leaves_out_a_penalty_of_0_whatever_the_coefficients(size):
+    x, y = fastgd.datasets.load_points()
+    found = fastgd.compare(x / size, y, lr=0.01, standardize=True, epochs=3)
+    assert found.max_difference <= 1e-9
+    steps = [
+        way.fit(np.ones((3, 1)), [1.0, 2.0, 3.0], loss="huber", lr=1e160, epochs=1, batch_size=1, shuffle=False).n_steps
+        for way in (fastgd, fastgd.reference)
+    ]
+    assert steps[0] == steps[1]

@@ -30,11 +30,12 @@ class Penalty:
     def value(self, w: Array) -> float:
         """l1 |w|_1 + l2/2 |w|^2"""
         w = w * self.scale
-        return float(self.l1 * np.abs(w).sum() + self.l2 / 2 * (w**2).sum())
+        of_l1 = self.l1 * np.abs(w).sum() if self.l1 else 0.0  # 0 times what may be infinite is no 0
+        return float(of_l1 + (self.l2 / 2 * (w**2).sum() if self.l2 else 0.0))
 
     def gradient(self, w: Array) -> Array:
         """Of the smooth part: l2 w."""
-        return np.asarray(self.l2 * self.scale**2 * w)
+        return np.asarray(self.l2 * self.scale**2 * w) if self.l2 else np.zeros_like(w)
 
     def prox(self, w: Array, length: Any) -> Array:
         """The proximal step of what has no gradient: every coordinate toward zero by length l1, and no further.
