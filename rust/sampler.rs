@@ -43,7 +43,8 @@ impl<'a, 'p> Sampler<'a, 'p> {
         };
         if draw {
             (self.permute)(&mut self.order)?;
-            if self.order.len() != self.n || self.order.iter().any(|&i| i as usize >= self.n) {
+            let last = self.order.iter().fold(0, |last, &i| i.max(last)); // without a branch a row: steps wait for it
+            if self.order.len() != self.n || last as usize >= self.n {
                 return Err(Error::argument("rng", "something else", "a generator whose permutation(n) permutes 0..n"));
             }
         }
