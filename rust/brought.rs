@@ -85,6 +85,18 @@ pub struct Stretch<'a> {
     pub bound: Option<&'a Bound>,
 }
 
+impl<'a> Stretch<'a> {
+    /// How many rows of the epoch come before the next stretch.
+    pub fn end(&self) -> usize {
+        self.from + self.rows.len()
+    }
+
+    /// At most so many rows, `first` being the place in the epoch of the first.
+    pub fn some(&self, first: usize, count: usize) -> Pick<'a> {
+        self.rows.part(first - self.from..(first.saturating_add(count)).min(self.end()) - self.from)
+    }
+}
+
 impl<'a> Brought<'a> {
     /// The rows of a problem for visits in batches of `batch`, if bringing them is worth it; `bound` where they take
     /// turns, and then whether |x|^2 is asked for.

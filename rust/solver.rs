@@ -346,74 +346,75 @@ impl<'a> Run<'a> {
 
     /// Steps by the batches of a stretch, up to a loss that is not finite.
     fn stretch(&mut self, way: &mut Way, stretch: Stretch, sums: &mut Sums) -> Result<(), Error> {
-        let Stretch { problem, rows, from, bound } = stretch;
-        let (of, n, end) = (&Objective { problem, ..*self.visited }, problem.n, from + rows.len());
-        let of_rows = |first: usize, count: usize| rows.part(first - from..(first + count).min(end) - from);
-        while sums.rows < end {
-            let seen = sums.rows;
-            let unseen = if way.by_rows { self.steps_nobody_sees(n - seen).min(IN_TURN).min(end - seen) } else { 0 };
-            if unseen > 0 {
-                let turns = bound.and_then(|bound| bound.turns(seen - from, unseen));
-                if self.step_by_rows(of, &of_rows(seen, unseen), turns, &mut sums.loss, false)? {
-                    sums.rows += unseen;
-                    continue;
-                }
+        let of = &Objective { problem: stretch.problem, ..*self.visited };
+        while sums.sound && sums.rows < stretch.end() {
+            if !self.several(way, of, &stretch, sums)? {
+                self.single(way, of, &stretch.some(sums.rows, way.size), sums)?;
             }
-            if let Some(lazy) = &mut way.lazy {
-                let (order, size) = (of_rows(seen, end), way.size);
-                sums.rows += self.step_lazily(lazy, &order, size, (&mut sums.loss, &mut sums.penalty))?;
+        }
+        Ok(())
+    }
+
+    /// The next steps as long as nobody looks, as many at once as there is a way for; whether there is one, and all
+    /// losses are finite.
+    fn several(&mut self, way: &mut Way, of: &Objective, stretch: &Stretch, sums: &mut Sums) -> Result<bool, Error> {
+        let (size, seen) = (way.size, sums.rows);
+        let (n, left) = (of.problem.n, stretch.end() - seen);
+        let unseen = self.steps_nobody_sees((n - seen).div_ceil(size));
+        let turns = |count: usize| stretch.bound.and_then(|bound| bound.turns(seen - stretch.from, count));
+        let mut count = 0;
+        if let Some(lazy) = &mut way.lazy {
+            count = self.step_lazily(lazy, &stretch.some(seen, left), size, (&mut sums.loss, &mut sums.penalty))?;
+        } else if way.by_rows {
+            let rows = stretch.some(seen, unseen.min(IN_TURN));
+            let done = !rows.is_empty() && self.step_by_rows(of, &rows, turns(rows.len()), &mut sums.loss, false)?;
+            count = if done { rows.len() } else { 0 };
+        } else if way.together {
+            let most = (WORK / (size * of.problem.d)).clamp(1, IN_TURN);
+            let rows = stretch.some(seen, unseen.min(left / size).min(most) * size);
+            let done = !rows.is_empty() && self.descend(of, &rows, size, &mut sums.loss)?;
+            count = if done { rows.len() } else { 0 };
+        } else if way.along {
+            let rows = stretch.some(seen, unseen.min(TURN));
+            if way.in_turn && rows.len() > 1 && self.step_in_turn(of, &rows, turns(rows.len()), &mut sums.loss)? {
+                count = rows.len();
+            } else if unseen > 0 {
+                let (batch, found) = (stretch.some(seen, size), &mut sums.loss);
+                let sum = self.step_along(of, &batch)?;
+                (count, *found) = if sum.is_finite() { (batch.len(), *found + sum) } else { (0, *found) };
             }
-            if way.together {
-                let batches = self.steps_nobody_sees((n - seen).div_ceil(way.size)).min((end - seen) / way.size);
-                let most = (WORK / (way.size * problem.d)).clamp(1, IN_TURN);
-                let rows = of_rows(seen, batches.min(most) * way.size);
-                if !rows.is_empty() && self.descend(of, &rows, way.size, &mut sums.loss)? {
-                    sums.rows += rows.len();
-                    continue;
-                }
-            }
-            let seen = sums.rows;
-            let batch = of_rows(seen, way.size);
-            let wanted = self.config.record.wants_step(self.steps + 1);
-            let turn = if way.in_turn { self.steps_nobody_sees(n - seen).min(TURN).min(end - seen) } else { 0 };
-            let queue = bound.and_then(|bound| bound.turns(seen - from, turn));
-            if turn > 1 && self.step_in_turn(of, &of_rows(seen, turn), queue, &mut sums.loss)? {
-                sums.rows += turn;
-                continue;
-            }
-            if way.along && !wanted && seen + way.size < n {
-                let batch_sum = self.step_along(of, &batch)?;
-                if batch_sum.is_finite() {
-                    sums.rows += way.size;
-                    sums.loss += batch_sum;
-                    continue;
-                }
-            }
-            let (batch_sum, batch_penalty) = self.gradient(of, &batch)?;
-            if !self.loss.is_finite() {
-                self.measure();
-                sums.sound = false;
-                return Ok(());
-            }
-            sums.rows += batch.len();
-            sums.penalty += batch.len() as f64 * batch_penalty;
-            if wanted || sums.rows == n {
-                self.measure();
-            }
-            if way.by_rows {
-                self.step_by_rows(of, &batch, None, &mut sums.loss, true)?;
-            } else if way.along {
-                sums.loss += self.step_along(of, &batch)?;
-            } else {
-                sums.loss += batch_sum;
-                self.step(of, batch.first());
-                self.tail.add(&self.theta);
-            }
-            self.epochs += u64::from(sums.rows == n);
-            if wanted {
-                let (shown, val_loss) = (self.exact_or(self.loss)?, self.validate()?);
-                self.report(shown, val_loss, true, false)?;
-            }
+        }
+        sums.rows += count;
+        Ok(count > 0)
+    }
+
+    /// The next step, with a gradient that may be looked at.
+    fn single(&mut self, way: &Way, of: &Objective, batch: &Pick, sums: &mut Sums) -> Result<(), Error> {
+        let (n, wanted) = (of.problem.n, self.config.record.wants_step(self.steps + 1));
+        let (batch_sum, batch_penalty) = self.gradient(of, batch)?;
+        if !self.loss.is_finite() {
+            self.measure();
+            sums.sound = false;
+            return Ok(());
+        }
+        sums.rows += batch.len();
+        sums.penalty += batch.len() as f64 * batch_penalty;
+        if wanted || sums.rows == n {
+            self.measure();
+        }
+        if way.by_rows {
+            self.step_by_rows(of, batch, None, &mut sums.loss, true)?;
+        } else if way.along {
+            sums.loss += self.step_along(of, batch)?;
+        } else {
+            sums.loss += batch_sum;
+            self.step(of, batch.first());
+            self.tail.add(&self.theta);
+        }
+        self.epochs += u64::from(sums.rows == n);
+        if wanted {
+            let (shown, val_loss) = (self.exact_or(self.loss)?, self.validate()?);
+            self.report(shown, val_loss, true, false)?;
         }
         Ok(())
     }
