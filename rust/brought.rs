@@ -16,7 +16,7 @@ const LEAST_BYTES: usize = 1 << 20;
 const LONGEST: usize = 256;
 /// Bytes of a chunk, of which there are a few: about what the second-level cache holds. Batches of more are not
 /// brought.
-const CHUNK_BYTES: usize = 1 << 19;
+const CHUNK_BYTES: usize = 1 << 20;
 /// Rows that are brought between two looks at their targets.
 const TOGETHER: usize = 32;
 const MOST_BYTES: usize = 1 << 22;

@@ -114,9 +114,9 @@ const STEEPEST: f64 = 1e12;
 /// A common scale of coefficients below this is multiplied out.
 const SMALL: f64 = 1e-9;
 /// Bytes of rows that are brought together: about what the second-level cache holds.
-const CHUNK_BYTES: usize = 1 << 19;
+const CHUNK_BYTES: usize = 1 << 20;
 /// Rows of them at most, and at least.
-const CHUNK: usize = 1 << 14;
+const CHUNK: usize = 1 << 15;
 const LEAST_CHUNK: usize = 4 * TURN;
 /// Rows whose turns are prepared at once.
 const STRETCH: usize = 256;
