@@ -8,6 +8,7 @@ use crate::error::{Error, zeros};
 use crate::kernels::{Bond, Bound, Set, TURN, ask_for_huge_pages, untouched};
 use crate::observe::Watch;
 use crate::relay::Relay;
+use crate::sampler::LookUp;
 use crate::threads::{each_part, parts};
 
 /// Bytes of rows from which they are brought: fewer are in the caches wherever they lie.
@@ -125,16 +126,23 @@ impl<'a> Brought<'a> {
         self.bound.map_or(d, |_| Bound::stride(d))
     }
 
-    /// An epoch in this order: `take` gets stretch after stretch and answers whether to go on.
+    /// An epoch in this order: `take` gets stretch after stretch and answers whether to go on. A second thread does
+    /// `first` before it helps.
     ///
     /// # Errors
     /// The first that `take` answers, and lack of memory.
-    pub fn epoch(&self, order: &Pick, mut take: impl FnMut(Stretch) -> Result<bool, Error>) -> Result<(), Error> {
+    pub fn epoch(
+        &self,
+        order: &Pick,
+        first: impl FnOnce(&mut LookUp) + Send,
+        mut take: impl FnMut(Stretch) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
         let (n, d) = (order.len(), self.problem.rows.d());
         let part = |k: usize| k * self.size..n.min((k + 1) * self.size);
         let mut from = 0;
         self.relay.pass(
             n.div_ceil(self.size),
+            first,
             |k, chunk| self.bring(&order.part(part(k)), chunk),
             |Chunk { rows, bound, y, weight, count }| {
                 let rows = if self.bound.is_some() { bound.rows() } else { &rows[..*count * d] };

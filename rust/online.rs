@@ -456,6 +456,7 @@ impl<'a> Run<'a> {
         let (n, size, mut sum, mut from) = (source.table.n(), source.size(), 0.0, 0);
         relay.pass(
             n.div_ceil(size),
+            |_| {},
             |k, chunk| source.bring(order, k * size..n.min((k + 1) * size), chunk),
             |chunk| {
                 if let Some(kept) = kept.get_mut(from..from + chunk.order.len()) {

@@ -1,14 +1,12 @@
-//! Permute: NumPy's permutations in Rust, drawn for the next epoch while this one runs.
+//! Permute: NumPy's permutations in Rust, drawn for the next epoch while this one runs, if somebody has time.
 //! `Generator.permutation` over PCG64, bit for bit and end state included: O'Neill, "PCG" (2014), the 128-bit generator
 //! with XSL-RR output, and Fisher-Yates from the end by masked rejection over 32-bit halves.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::kernels::prefetch;
+use crate::sampler::LookUp;
 
 /// The state of NumPy's PCG64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,80 +113,59 @@ const DRAWN: usize = 64;
 /// Rows whose numbers are in the second-level cache anyway.
 const NEAR: usize = 1 << 16;
 
-/// Called while something takes long; an error ends it.
-pub type LookUp<'a> = dyn FnMut() -> Result<(), Error> + 'a;
-
-/// Rows from which it is worth a thread to draw ahead.
-const WORTH: usize = 1 << 15;
-/// How often somebody who waits looks up.
-const INTERVAL: Duration = Duration::from_millis(50);
-
 /// A permutation, and the generator before and after it.
+#[derive(Default)]
 struct Drawn {
-    before: Pcg64,
-    order: Result<Vec<u32>, Error>,
-    after: Pcg64,
+    /// None if nothing is drawn.
+    before: Option<Pcg64>,
+    order: Vec<u32>,
+    after: Option<Pcg64>,
 }
 
-/// Permutations that a thread draws while the latest is in use, if the generator is left alone meanwhile.
-pub struct Ahead(Option<Receiver<Drawn>>);
+/// Permutations of n, of which the next is drawn while the latest is in use.
+pub struct Ahead {
+    n: usize,
+    /// Where the generator was left.
+    left: Option<Pcg64>,
+    next: Mutex<Drawn>,
+}
 
 impl Ahead {
-    /// Fills `order` with the permutation of `n` that `generator` draws next, and leaves the generator after it.
+    pub fn new(n: usize) -> Self {
+        Ahead { n, left: None, next: Mutex::default() }
+    }
+
+    /// Fills `order` with the permutation that `generator` draws next, and leaves the generator after it.
     ///
     /// # Errors
     /// What `look_up` answers, and lack of memory.
     pub fn permutation(
         &mut self,
         generator: &mut Pcg64,
-        n: usize,
         order: &mut Vec<u32>,
         look_up: &mut LookUp,
     ) -> Result<(), Error> {
-        while let Some(drawn) = &self.0 {
-            match drawn.recv_timeout(INTERVAL) {
-                Ok(Drawn { before, order: next, after }) if before == *generator => {
-                    *order = next?;
-                    *generator = after;
-                    return Ok(());
-                }
-                Err(RecvTimeoutError::Timeout) => look_up()?,
-                _ => self.0 = None, // somebody else has drawn, or there is no thread
+        let Drawn { before, order: next, after } = self.next.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match after {
+            // else somebody has drawn meanwhile, or nobody ahead
+            Some(after) if before.take() == Some(*generator) => {
+                std::mem::swap(order, next);
+                *generator = *after;
             }
+            _ => generator.permutation(self.n, order, look_up)?,
         }
-        generator.permutation(n, order, look_up)
+        self.left = Some(*generator);
+        Ok(())
     }
-}
 
-/// Calls `work` with what draws permutations of `n`, first from `start` and `count` of them at most. With `threaded`, a
-/// thread draws ahead, and waits while it is not needed.
-pub fn with_ahead<T>(start: Pcg64, n: usize, count: u64, threaded: bool, work: impl FnOnce(&mut Ahead) -> T) -> T {
-    if !threaded || n < WORTH || count < 2 {
-        return work(&mut Ahead(None));
+    /// Draws the next one, unless `look_up` ends that.
+    pub fn draw(&self, look_up: &mut LookUp) {
+        let Some(start) = self.left else { return };
+        let mut drawn = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generator = start;
+        let done = generator.permutation(self.n, &mut drawn.order, look_up).is_ok();
+        (drawn.before, drawn.after) = (done.then_some(start), Some(generator));
     }
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let (give, take) = sync_channel(0);
-        let over = &over;
-        let draw = move || {
-            let mut next = start;
-            for _ in 0..count {
-                let (before, mut order) = (next, Vec::new());
-                let mut look_up = || if over.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
-                let drawn = next.permutation(n, &mut order, &mut look_up);
-                let failed = drawn.is_err();
-                if give.send(Drawn { before, order: drawn.map(|()| order), after: next }).is_err() || failed {
-                    return; // nobody wants any more, or there is none
-                }
-            }
-        };
-        let helper = thread::Builder::new().spawn_scoped(scope, draw);
-        let mut ahead = Ahead(helper.is_ok().then_some(take));
-        let answer = work(&mut ahead);
-        over.store(true, Ordering::Relaxed);
-        drop(ahead); // and with it the channel
-        answer
-    })
 }
 
 #[cfg(test)]
@@ -214,23 +191,26 @@ mod tests {
 
     #[test]
     fn drawing_ahead_changes_nothing_and_leaves_no_trace() {
-        for n in [1, 5, WORTH + 3] {
+        for n in [1, 5, 10_000, 1 << 21] {
             for meddle in [false, true] {
-                let runs = [false, true].map(|threaded| {
-                    let mut generator = SEED_0;
-                    let orders = with_ahead(generator, n, 9, threaded, |ahead| {
-                        let mut orders = vec![Vec::new(); 3];
-                        for order in &mut orders {
-                            ahead.permutation(&mut generator, n, order, &mut || Ok(())).unwrap();
-                            if meddle {
-                                generator.next_u64();
-                            }
+                let runs = [Some(true), Some(false), None].map(|finishes| {
+                    let (mut generator, mut ahead, mut orders) = (SEED_0, Ahead::new(n), vec![Vec::new(); 3]);
+                    for order in &mut orders {
+                        ahead.permutation(&mut generator, order, &mut || Ok(())).unwrap();
+                        if let Some(finishes) = finishes {
+                            let mut left = if finishes { usize::MAX } else { 0 };
+                            ahead.draw(&mut || {
+                                left = left.checked_sub(1).ok_or(Error::Interrupted)?;
+                                Ok(())
+                            });
                         }
-                        orders
-                    });
+                        if meddle {
+                            generator.next_u64();
+                        }
+                    }
                     (orders, generator)
                 });
-                assert_eq!(runs[0], runs[1], "n = {n}, meddle = {meddle}");
+                assert!(runs.iter().all(|run| *run == runs[2]), "n = {n}, meddle = {meddle}");
             }
         }
     }

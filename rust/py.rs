@@ -29,9 +29,9 @@ use crate::objective::{Objective, Scratch, predictions};
 use crate::observe::{Observe, Reached, State, Watch};
 use crate::optimizer::{OPTIMIZERS, Use, optimizer};
 use crate::penalty::Penalty;
-use crate::permute::{Ahead, Pcg64, numbered, with_ahead};
+use crate::permute::{Ahead, Pcg64, numbered};
 use crate::registry::{self, Parameter, Part};
-use crate::sampler::{Permute, Shuffle};
+use crate::sampler::{LookUp, Permute, Shuffle};
 use crate::schedule::{SCHEDULES, Time, schedule};
 use crate::solver::{Config, Solution, solve as solve_in_rust};
 use crate::threads::{each_part, parts};
@@ -407,7 +407,6 @@ fn solve<'py>(
     let draws = run.batch_size.is_some() && run.shuffle != Shuffle::No;
     let start = if draws { pcg64(rng)? } else { None };
     let shared = config.getattr(intern!(py, "rng_is_shared"))?.extract()?;
-    let permutations = if run.shuffle == Shuffle::Once { 1 } else { run.epochs };
     let failure = Failure::default();
     let validation = config.getattr(intern!(py, "validation"))?;
     let validation = if validation.is_none() { None } else { Some(Arrays::new(&validation)?) };
@@ -421,18 +420,10 @@ fn solve<'py>(
         let d = problem.rows.d();
         let mut run_with = |validation: Option<&Objective>| {
             let mut outside = Outside { callback: observe.as_ref(), progress: progress.as_ref(), failure: &failure, d };
-            let mut work = |permute: &mut Permute| {
-                solve_in_rust(&objective, validation, &mut run, theta.clone(), permute, &mut outside)
-            };
             let (n, rng) = (objective.problem.n, rng.clone().unbind());
-            let solution = released(py, &failure, || match start {
-                Some(mut own) => with_ahead(own, n, permutations, threads > 1, |ahead| {
-                    work(&mut |order| match shared {
-                        true => failure.hold(numpys_next(&rng, n, order, ahead)),
-                        false => ahead.permutation(&mut own, n, order, &mut || failure.hold(signals())),
-                    })
-                }),
-                None => work(&mut |order| failure.hold(permutation(&rng, n, order))),
+            let mut orders = Orders { rng, shared, own: start, ahead: Ahead::new(n), n, failure: &failure };
+            let solution = released(py, &failure, || {
+                solve_in_rust(&objective, validation, &mut run, theta.clone(), &mut orders, &mut outside)
             })?;
             answer(py, solution, problem.outputs, d)
         };
@@ -486,8 +477,35 @@ fn bug(_: impl std::fmt::Display) -> PyErr {
     PyRuntimeError::new_err(BUG)
 }
 
+/// Orders of n rows as NumPy draws them.
+struct Orders<'a> {
+    rng: Py<PyAny>,
+    /// Whether somebody else may use it meanwhile.
+    shared: bool,
+    /// Its state, if it is a generator over PCG64.
+    own: Option<Pcg64>,
+    ahead: Ahead,
+    n: usize,
+    failure: &'a Failure,
+}
+
+impl Permute for Orders<'_> {
+    fn draw(&mut self, order: &mut Vec<u32>) -> Result<(), Error> {
+        let Orders { rng, shared, own, ahead, n, failure } = self;
+        match own {
+            Some(_) if *shared => failure.hold(numpys_next(rng, order, ahead)),
+            Some(own) => ahead.permutation(own, order, &mut || failure.hold(signals())),
+            None => failure.hold(permutation(rng, *n, order)),
+        }
+    }
+
+    fn ahead(&self, look_up: &mut LookUp) {
+        self.ahead.draw(look_up);
+    }
+}
+
 /// The next permutation of a generator over PCG64, under its lock, as NumPy would draw it and leave it.
-fn numpys_next(rng: &Py<PyAny>, n: usize, order: &mut Vec<u32>, ahead: &mut Ahead) -> PyResult<()> {
+fn numpys_next(rng: &Py<PyAny>, order: &mut Vec<u32>, ahead: &mut Ahead) -> PyResult<()> {
     let lock = Python::attach(|py| {
         let lock = rng.bind(py).getattr("bit_generator")?.getattr("lock")?;
         lock.call_method0("acquire")?;
@@ -499,7 +517,7 @@ fn numpys_next(rng: &Py<PyAny>, n: usize, order: &mut Vec<u32>, ahead: &mut Ahea
         let failure = Failure::default();
         let mut look_up = || failure.hold(signals());
         ahead
-            .permutation(&mut generator, n, order, &mut look_up)
+            .permutation(&mut generator, order, &mut look_up)
             .map_err(|error| failure.take().unwrap_or_else(|| raise(error)))?;
         Python::attach(|py| leave_at(rng.bind(py), &generator))
     })();

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::error::Error;
+use crate::sampler::LookUp;
 
 /// Chunks that are ready or in the making ahead of the one in use, which is among them.
 const AHEAD: usize = 4;
@@ -23,13 +24,15 @@ impl<C: Default + Send> Relay<C> {
     }
 
     /// `make` readies each of `count` chunks in its room, in any order; `take` gets them one after the other, on this
-    /// thread, and answers whether to go on.
+    /// thread, and answers whether to go on. The second thread, if there is one, does `first` before it helps: that is
+    /// told to end where nobody goes on.
     ///
     /// # Errors
-    /// The first that either answers.
+    /// The first that `make` or `take` answers.
     pub fn pass(
         &self,
         count: usize,
+        first: impl FnOnce(&mut LookUp) + Send,
         make: impl Fn(usize, &mut C) -> Result<(), Error> + Sync,
         mut take: impl FnMut(&mut C) -> Result<bool, Error>,
     ) -> Result<(), Error> {
@@ -51,6 +54,7 @@ impl<C: Default + Send> Relay<C> {
         thread::scope(|scope| {
             let helper = || {
                 let _leaves = Leaving(&board);
+                first(&mut || if held(&board.state).over { Err(Error::Interrupted) } else { Ok(()) });
                 while let Some(k) = board.next(None) {
                     make(k);
                 }
@@ -178,10 +182,15 @@ mod tests {
             *room = k * k;
             if k == 7 { Err(Error::Interrupted) } else { Ok(()) }
         };
-        relay.pass(count, make, |&mut square| {
-            seen.push(square);
-            Ok(seen.len() < until)
-        })?;
+        relay.pass(
+            count,
+            |_| {},
+            make,
+            |&mut square| {
+                seen.push(square);
+                Ok(seen.len() < until)
+            },
+        )?;
         Ok(seen)
     }
 
@@ -209,11 +218,11 @@ mod tests {
                 thread::sleep(Duration::from_micros(20));
                 Ok(())
             };
-            let outcome = catch_unwind(AssertUnwindSafe(|| relay.pass(99, helper, |_| Ok(true))));
+            let outcome = catch_unwind(AssertUnwindSafe(|| relay.pass(99, |_| {}, helper, |_| Ok(true))));
             assert_eq!(outcome.is_err(), panicked.into_inner());
-            let here = catch_unwind(AssertUnwindSafe(|| relay.pass(99, |_, _| Ok(()), |_| panic!("there"))));
+            let here = catch_unwind(AssertUnwindSafe(|| relay.pass(99, |_| {}, |_, _| Ok(()), |_| panic!("there"))));
             assert!(here.is_err());
-            assert_eq!(relay.pass(99, |_, _| Ok(()), |_| Err(Error::Interrupted)), Err(Error::Interrupted));
+            assert_eq!(relay.pass(99, |_| {}, |_, _| Ok(()), |_| Err(Error::Interrupted)), Err(Error::Interrupted));
         }
     }
 }

@@ -14,41 +14,64 @@ pub enum Shuffle {
     EveryEpoch,
 }
 
-/// Fills the buffer with a uniform permutation of 0..n.
-pub type Permute<'a> = dyn FnMut(&mut Vec<u32>) -> Result<(), Error> + Send + 'a;
+/// Rows from which it is worth a thread to draw ahead.
+const WORTH: usize = 1 << 15;
+
+/// Called while something takes long; an error ends it.
+pub type LookUp<'a> = dyn FnMut() -> Result<(), Error> + 'a;
+
+/// Whoever draws orders.
+pub trait Permute: Send + Sync {
+    /// Fills the buffer with a uniform permutation of 0..n.
+    ///
+    /// # Errors
+    /// If none could be drawn.
+    fn draw(&mut self, order: &mut Vec<u32>) -> Result<(), Error>;
+
+    /// Draws the next one already, on any thread, while the latest is in use; `look_up` may end that.
+    fn ahead(&self, _look_up: &mut LookUp) {}
+}
+
+impl<F: FnMut(&mut Vec<u32>) -> Result<(), Error> + Send + Sync> Permute for F {
+    fn draw(&mut self, order: &mut Vec<u32>) -> Result<(), Error> {
+        self(order)
+    }
+}
 
 /// The order of each epoch.
-pub struct Sampler<'a, 'p> {
+pub struct Sampler<'a> {
     n: usize,
     shuffle: Shuffle,
     order: Vec<u32>,
-    permute: &'a mut Permute<'p>,
+    permute: &'a mut dyn Permute,
 }
 
-impl<'a, 'p> Sampler<'a, 'p> {
+impl<'a> Sampler<'a> {
     /// Orders of `n` rows; `permute` is asked for just the permutations that are used.
-    pub fn new(n: usize, shuffle: Shuffle, permute: &'a mut Permute<'p>) -> Self {
+    pub fn new(n: usize, shuffle: Shuffle, permute: &'a mut dyn Permute) -> Self {
         Sampler { n, shuffle, order: Vec::new(), permute }
     }
 
-    /// The next epoch's order; its batches are the blocks of `size`, the last of which may be short.
+    /// The next epoch's order; its batches are the blocks of `size`, the last of which may be short. And who can draw
+    /// the one after it meanwhile, if that is another and worth it.
     ///
     /// # Errors
     /// If no permutation could be drawn, or what was drawn is none of n rows.
-    pub fn epoch(&mut self) -> Result<Pick<'_>, Error> {
+    pub fn epoch(&mut self) -> Result<(Pick<'_>, Option<&dyn Permute>), Error> {
         let draw = match self.shuffle {
             Shuffle::No => false,
             Shuffle::Once => self.order.is_empty(),
             Shuffle::EveryEpoch => true,
         };
         if draw {
-            (self.permute)(&mut self.order)?;
+            self.permute.draw(&mut self.order)?;
             let last = self.order.iter().fold(0, |last, &i| i.max(last)); // without a branch a row: steps wait for it
             if self.order.len() != self.n || last as usize >= self.n {
                 return Err(Error::argument("rng", "something else", "a generator whose permutation(n) permutes 0..n"));
             }
         }
-        Ok(if self.shuffle == Shuffle::No { Pick::Run(0..self.n) } else { Pick::at(&self.order) })
+        let order = if self.shuffle == Shuffle::No { Pick::Run(0..self.n) } else { Pick::at(&self.order) };
+        Ok((order, (self.shuffle == Shuffle::EveryEpoch && self.n >= WORTH).then_some(&*self.permute)))
     }
 }
 
@@ -69,7 +92,7 @@ mod tests {
         for _ in 0..count {
             let (index, mut row) = ([0.0, 1.0, 2.0, 3.0, 4.0], Vec::new());
             let mut batches: Vec<Vec<usize>> = Vec::new();
-            for batch in sampler.epoch().unwrap().blocks(2) {
+            for batch in sampler.epoch().unwrap().0.blocks(2) {
                 batch.gather(&index, 1, &mut row);
                 batches.push(row.iter().map(|&i| i as usize).collect());
             }

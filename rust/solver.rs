@@ -9,10 +9,11 @@ use crate::lazy::{Lazy, Turns};
 use crate::objective::{Batches, InTurn, Objective, Scratch};
 use crate::observe::{Observe, State, Watch};
 use crate::optimizer::Optimizer;
-use crate::sampler::{Permute, Sampler, Shuffle};
+use crate::sampler::{LookUp, Permute, Sampler, Shuffle};
 use crate::schedule::{Schedule, Time};
 use crate::stop::{Bounds, Halving, Plateau, Status};
 use crate::tail::Tail;
+use crate::threads::beside;
 
 /// Single rows, or batches, that are stepped by in one pass: few enough that memory for later ones comes in meanwhile;
 /// and multiplications of such a pass, few enough that the clock is looked at in time.
@@ -82,7 +83,7 @@ pub fn solve(
     validation: Option<&Objective>,
     config: &mut Config,
     theta: Vec<f64>,
-    permute: &mut Permute,
+    permute: &mut dyn Permute,
     observe: &mut dyn Observe,
 ) -> Result<Solution, Error> {
     let (n, shuffle) = (objective.problem.n, config.shuffle);
@@ -314,13 +315,22 @@ impl<'a> Run<'a> {
             return Ok(Status::Diverged);
         }
         while self.epochs < self.config.epochs {
-            let (order, mut sums) = (sampler.epoch()?, Sums { sound: true, ..Sums::default() });
+            let ((order, permute), mut sums) = (sampler.epoch()?, Sums { sound: true, ..Sums::default() });
+            let permute = permute.filter(|_| threads > 1 && self.epochs + 1 < self.config.epochs);
+            let next = |look_up: &mut LookUp| {
+                if let Some(permute) = permute {
+                    permute.ahead(look_up);
+                }
+            };
             match &brought {
-                Some(brought) => brought.epoch(&order, |stretch| {
+                Some(brought) => brought.epoch(&order, next, |stretch| {
                     self.stretch(&mut way, stretch, &mut sums)?;
                     Ok(sums.sound)
                 })?,
-                None => self.stretch(&mut way, Stretch { problem, rows: order, from: 0, bound: None }, &mut sums)?,
+                None => {
+                    let all = Stretch { problem, rows: order, from: 0, bound: None };
+                    beside(permute.is_some(), next, || self.stretch(&mut way, all, &mut sums))?;
+                }
             }
             if !sums.sound {
                 return Ok(Status::Diverged);

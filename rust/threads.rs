@@ -7,6 +7,7 @@ use std::thread;
 
 use crate::error::Error;
 use crate::observe::{Observe, Reached, State, Watch};
+use crate::sampler::LookUp;
 
 /// Rows of a part at least, and how many parts there are at most.
 const LEAST: usize = 1024;
@@ -71,6 +72,27 @@ pub fn each_part<T: Send>(
     };
     done.sort_by_key(|(i, _)| *i);
     Ok(done.into_iter().map(|(_, answer)| answer).collect())
+}
+
+/// What `work` answers. Meanwhile another thread does `other`, if that is `wanted`: it is told to end when the work has
+/// failed, and otherwise waited for.
+///
+/// # Errors
+/// What `work` answers.
+pub fn beside<T>(
+    wanted: bool,
+    other: impl FnOnce(&mut LookUp) + Send,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    if !wanted {
+        return work();
+    }
+    let failed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let mut look_up = || if failed.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
+        let _helper = thread::Builder::new().spawn_scoped(scope, move || other(&mut look_up));
+        work().inspect_err(|_| failed.store(true, Ordering::Relaxed))
+    })
 }
 
 /// The onlooker of a helping thread: it leaves when somebody else has to.
