@@ -3,13 +3,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::data::{Dense, Pick, Problem};
+use crate::data::{Dense, Pick, Problem, Rows};
 use crate::error::{Error, zeros};
-use crate::kernels::{Bond, Bound, Set, TURN, ask_for_huge_pages, untouched};
+use crate::kernels::{self, Bond, Bound, Columns, Eight, Set, TURN, ask_for_huge_pages, untouched};
 use crate::observe::Watch;
 use crate::relay::Relay;
 use crate::sampler::LookUp;
 use crate::threads::{each_part, parts};
+use crate::turned::Turned;
 
 /// Bytes of rows from which they are brought: fewer are in the caches wherever they lie.
 const LEAST_BYTES: usize = 1 << 20;
@@ -56,11 +57,23 @@ pub fn together(problem: &Problem, visits: u64, threads: usize, watch: &mut Watc
     Ok(Some(values))
 }
 
-/// Some rows one after the other, bound if they take turns, with their targets and weights.
+/// How rows are put together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Form {
+    /// One after the other.
+    Lines,
+    /// The same for rows that take turns, with |x|^2 or without.
+    Bound { squares: bool },
+    /// In columns of eight, batch by batch.
+    Columns,
+}
+
+/// Some rows together, with their targets and weights.
 #[derive(Default)]
 struct Chunk {
     rows: Vec<f64>,
     bound: Bound,
+    eights: Vec<Eight>,
     y: Vec<f64>,
     weight: Vec<f64>,
     count: usize,
@@ -71,10 +84,10 @@ pub struct Brought<'a> {
     problem: &'a Problem<'a>,
     set: Set,
     relay: Relay<Chunk>,
-    /// Rows of a chunk, whole batches.
+    /// Rows of a batch, and of a chunk, which are whole batches.
+    batch: usize,
     size: usize,
-    /// Whether rows are bound, with |x|^2 or without.
-    bound: Option<bool>,
+    form: Form,
 }
 
 /// Part of an epoch: rows in the order of their visits, of which `from` came before.
@@ -109,21 +122,23 @@ impl<'a> Brought<'a> {
         threads: usize,
     ) -> Option<Self> {
         let (d, row) = (problem.d, size_of::<f64>() * problem.d);
-        let turn = bound.map_or(0, |_| size_of::<f64>() * (Bound::stride(d) - d) + size_of::<Bond>() / TURN);
-        let beside = problem.told + usize::from(!problem.weight.is_empty());
-        let bytes = row + turn + size_of::<f64>() * beside;
-        let large = problem.n.saturating_mul(row) >= LEAST_BYTES && batch.saturating_mul(bytes) <= MOST_BYTES;
-        if !large || d > LONGEST || problem.rows.sparse().is_some() {
+        let by_columns = Columns::takes(d) && problem.outputs == 1 && (2..=problem.block).contains(&batch);
+        let (form, bytes) = match bound {
+            Some(squares) => {
+                let beside = size_of::<f64>() * (Bound::stride(d) - d) + size_of::<Bond>() / TURN;
+                (Form::Bound { squares }, row + beside)
+            }
+            None if by_columns => (Form::Columns, size_of::<Eight>() * d * batch.div_ceil(8) / batch),
+            None => (Form::Lines, row),
+        };
+        let bytes = bytes + size_of::<f64>() * (problem.told + usize::from(!problem.weight.is_empty()));
+        let large = problem.n.saturating_mul(row) >= LEAST_BYTES;
+        let worth = (large || form == Form::Columns) && batch.saturating_mul(bytes) <= MOST_BYTES;
+        if !worth || d > LONGEST || problem.rows.sparse().is_some() {
             return None;
         }
         let size = (CHUNK_BYTES / bytes).max(1).next_multiple_of(TURN).next_multiple_of(batch);
-        Some(Brought { problem, set, relay: Relay::new(threads > 1), size, bound })
-    }
-
-    /// Numbers from row to row.
-    fn stride(&self) -> usize {
-        let d = self.problem.rows.d();
-        self.bound.map_or(d, |_| Bound::stride(d))
+        Some(Brought { problem, set, relay: Relay::new(large && threads > 1), batch, size, form })
     }
 
     /// An epoch in this order: `take` gets stretch after stretch and answers whether to go on. A second thread does
@@ -144,46 +159,77 @@ impl<'a> Brought<'a> {
             n.div_ceil(self.size),
             first,
             |k, chunk| self.bring(&order.part(part(k)), chunk),
-            |Chunk { rows, bound, y, weight, count }| {
-                let rows = if self.bound.is_some() { bound.rows() } else { &rows[..*count * d] };
-                let dense = Dense::every(rows, d, self.stride())?.on(self.set);
-                let own = Problem { rows: &dense, y, weight, ..*self.problem };
-                let bound = self.bound.map(|_| &*bound);
-                let stretch = Stretch { problem: &own, rows: Pick::Run(0..*count), from, bound };
+            |Chunk { rows, bound, eights, y, weight, count }| {
+                let (run, first) = (Pick::Run(0..*count), from);
                 from += *count;
-                take(stretch)
+                let mut give = |rows: &dyn Rows, bound| {
+                    let own = Problem { rows, y, weight, ..*self.problem };
+                    take(Stretch { problem: &own, rows: run.clone(), from: first, bound })
+                };
+                match self.form {
+                    Form::Lines => give(&Dense::new(&rows[..*count * d], d)?.on(self.set), None),
+                    Form::Bound { .. } => {
+                        give(&Dense::every(bound.rows(), d, Bound::stride(d))?.on(self.set), Some(&*bound))
+                    }
+                    Form::Columns => {
+                        let columns = Columns { eights, size: self.batch, count: *count };
+                        give(&Turned::new(columns, d, self.set), None)
+                    }
+                }
             },
         )
     }
 
     fn bring(&self, pick: &Pick, chunk: &mut Chunk) -> Result<(), Error> {
         let (Problem { rows, y, told, weight, .. }, d) = (*self.problem, self.problem.rows.d());
-        let stride = self.stride();
         chunk.count = pick.len();
         for (values, count) in [(&mut chunk.y, pick.len() * told), (&mut chunk.weight, pick.len().min(weight.len()))] {
             values.clear();
             let memory = |_| Error::Memory { what: "the next targets", bytes: size_of::<f64>() * count };
             values.try_reserve_exact(count).map_err(memory)?;
         }
-        let room = match self.bound {
-            Some(_) => chunk.bound.room(pick.len(), d)?,
-            None => {
+        rows.ask(pick);
+        // targets are asked for beside the rows, as memory has room for more than the lines of these
+        let mut targets = |pick: &Pick| {
+            pick.append(y, told, &mut chunk.y);
+            if !weight.is_empty() {
+                pick.append(weight, 1, &mut chunk.weight);
+            }
+        };
+        let room = match self.form {
+            Form::Columns => {
+                let of_batch = self.batch.div_ceil(8) * d;
+                let all = self.size.min(self.problem.n).div_ceil(self.batch) * of_batch;
+                if chunk.eights.is_empty() {
+                    let bytes = size_of::<Eight>() * all;
+                    chunk.eights.try_reserve_exact(all).map_err(|_| Error::Memory { what: "the next rows", bytes })?;
+                    chunk.eights.resize(all, Eight::default());
+                }
+                let (some, mut room) = (TOGETHER.next_multiple_of(self.batch), Vec::new());
+                let eights = chunk.eights.chunks_mut(some / self.batch * of_batch);
+                for (pick, out) in pick.blocks(some).zip(eights) {
+                    match rows.short(&pick) {
+                        Some(lines) => kernels::turn(self.set, lines, d, self.batch, out),
+                        None => kernels::turn(self.set, rows.block(&pick, &mut room), d, self.batch, out),
+                    }
+                    targets(&pick);
+                }
+                return Ok(());
+            }
+            Form::Bound { .. } => chunk.bound.room(pick.len(), d)?,
+            Form::Lines => {
                 if chunk.rows.is_empty() {
                     chunk.rows = zeros(self.size.min(self.problem.n) * d, "the next rows")?;
                 }
                 &mut chunk.rows[..pick.len() * d]
             }
         };
-        rows.ask(pick);
-        // targets are asked for beside the rows, as memory has room for more than the lines of these
+        let stride = if self.form == Form::Lines { d } else { Bound::stride(d) };
         for (pick, room) in pick.blocks(TOGETHER).zip(room.chunks_mut(TOGETHER * stride)) {
             rows.fill(&pick, stride, room);
-            pick.append(y, told, &mut chunk.y);
-            if !weight.is_empty() {
-                pick.append(weight, 1, &mut chunk.weight);
-            }
+            targets(&pick);
         }
-        if let Some(squares) = self.bound {
+        if let Form::Bound { squares } = self.form {
             chunk.bound.bind(self.set, squares);
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::Error;
 pub use crate::kernels::Lines;
-use crate::kernels::{self, Element, Set, prefetch, set};
+use crate::kernels::{self, Columns, Element, Set, prefetch, set};
 use crate::loss::Told;
 use crate::sparse::Sparse;
 
@@ -124,6 +124,11 @@ pub trait Rows: Sync {
     /// Whether the numbers of a row lie in many places.
     fn apart(&self) -> bool {
         false
+    }
+
+    /// The picked rows, which are whole batches, in columns of eight, if they lie so.
+    fn turned(&self, _pick: &Pick) -> Option<Columns<'_>> {
+        None
     }
 
     /// The picked rows one after the other, or where they lie; `room` is for what has to be brought together.

@@ -2,6 +2,7 @@
 //! the program runs. Rows may be stored as f32, sums are f64. The only room that knows of instruction sets. Each has
 //! its twin of the same name in `naive`, which says what it does.
 
+mod columns;
 mod gradient;
 mod gram;
 mod lanes;
@@ -339,6 +340,62 @@ pub fn centre<T: Element>(set: Set, lines: Lines<T>, away: &[f64], out: &mut [Ei
     match set {
         Set::NAIVE => naive::centre(lines, away, out, stride),
         _ => run(set, gram::Centre { lines, away, out, stride }),
+    }
+}
+
+/// Rows in batches of `size`, the last of which may be short; each batch by itself in columns of eight rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns<'a> {
+    pub eights: &'a [Eight],
+    pub size: usize,
+    pub count: usize,
+}
+
+impl Columns<'_> {
+    /// Whether rows of d numbers are stepped by so.
+    pub fn takes(d: usize) -> bool {
+        d <= columns::MOST
+    }
+}
+
+/// Turns rows of d numbers into columns by eight rows, each batch of `size` by itself; zeros are what its last rows lack.
+pub fn turn<T: Element>(set: Set, lines: Lines<T>, d: usize, size: usize, out: &mut [Eight]) {
+    match set {
+        Set::NAIVE => naive::turn(lines, d, size, out),
+        _ => run(set, columns::Turned { lines, d, size, out }),
+    }
+}
+
+/// Steps by batches: a line w . x + b that each of them moves.
+pub struct Downhill<'a> {
+    pub w: &'a mut [f64],
+    /// Empty, or one.
+    pub b: &'a mut [f64],
+    /// Of each batch; none to stay where it is.
+    pub rates: &'a [f64],
+    /// What makes the sum over a batch its gradient.
+    pub factor: f64,
+    /// To be set to the last batch's sums of slopes times x, and, if it is as long, of slopes.
+    pub grad: &'a mut [f64],
+    /// The sum of all w and b after each step, or empty.
+    pub tail: &'a mut [f64],
+}
+
+/// Batch by batch, with the slopes s_i g(raw_i, y_i) at raw_i = w . x_i + b: w -= rate factor sum_i slope_i x_i, and b
+/// likewise. Adds the losses s_i f(raw_i, y_i) of each batch to `sum`. `s` may be empty for all ones.
+#[inline]
+pub fn downhill(
+    set: Set,
+    rows: Columns,
+    line: Downhill,
+    (y, s): (&[f64], &[f64]),
+    f: impl Fn(f64, f64) -> f64,
+    g: impl Fn(f64, f64) -> f64,
+    sum: &mut f64,
+) {
+    match set {
+        Set::NAIVE => naive::downhill(rows, line, (y, s), f, g, sum),
+        _ => run(set, columns::Descent { rows, line, y, s, f, g, sum }),
     }
 }
 

@@ -37,6 +37,7 @@ pub mod sparse;
 pub mod stop;
 pub mod tail;
 pub mod threads;
+pub mod turned;
 pub mod verdict;
 
 #[cfg(feature = "python")]

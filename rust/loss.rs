@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::exponential::{NEAR, exp, ln_1p, near_1};
-use crate::kernels::{self, Found, Lines, Set, TURN, Turn};
+use crate::kernels::{self, Columns, Downhill, Found, Lines, Set, TURN, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`; or, in a `block` of its own, in all those of a row.
@@ -45,6 +45,13 @@ pub trait Loss: Send + Sync {
             Singles::Wide(lines) => kernels::singles(set, lines, line, told, value, slope),
             Singles::Short(lines) => kernels::singles(set, lines, line, told, value, slope),
         }
+    }
+
+    /// Steps by batches, with what each row loses added to `sum`. Compiled once a loss and instruction set, with its
+    /// formula inlined.
+    fn downhill(&self, set: Set, rows: Columns, line: Downhill, told: Told, sum: &mut f64) {
+        let (told, value, slope) = ((told.y, told.weight), |raw, y| self.value(raw, y), |raw, y| self.gradient(raw, y));
+        kernels::downhill(set, rows, line, told, value, slope, sum);
     }
 
     /// The sum of `s_i loss_i` over a block of rows with one output; overwrites `raw`.

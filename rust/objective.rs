@@ -3,7 +3,7 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Bound, Lines, Online, Queue, Set, TURN, Turn};
+use crate::kernels::{self, Bound, Columns, Downhill, Lines, Online, Queue, Set, TURN, Turn};
 use crate::loss::{Loss, Rates, Reduction, Singles, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
@@ -165,6 +165,11 @@ impl Objective<'_> {
         let Scratch { rows: room, y, weight, grad, .. } = scratch;
         let (told, Batches { size, rates, tail }) = (self.problem.targets(rows, y, weight), batches);
         let (factor, (w, b), mut sum) = (self.factor(size), theta.split_at_mut(self.coefs()), sum);
+        if let Some(columns) = self.problem.rows.turned(rows) {
+            grad.resize(w.len(), 0.0);
+            self.loss.downhill(self.set, columns, Downhill { w, b, rates, factor, grad, tail }, told, &mut sum);
+            return sum;
+        }
         let (tail_w, tail_b) = tail.split_at_mut(tail.len().min(w.len()));
         for ((batch, first), rate) in rows.blocks(size).zip((0..).step_by(size)).zip(rates) {
             grad.clear();
@@ -348,6 +353,23 @@ impl Objective<'_> {
         }
     }
 
+    /// For one output, over rows in columns; `scratch.seen` is for parameters that stay where they are.
+    fn part_of_turned(
+        &self,
+        columns: Columns,
+        told: Told,
+        theta: &[f64],
+        grad: &mut [f64],
+        seen: &mut Vec<f64>,
+    ) -> f64 {
+        seen.clear();
+        seen.extend_from_slice(theta);
+        let ((w, b), mut sum) = (seen.split_at_mut(self.coefs()), 0.0);
+        let line = Downhill { w, b, rates: &[], factor: 1.0, grad, tail: &mut [] };
+        self.loss.downhill(self.set, columns, line, told, &mut sum);
+        sum
+    }
+
     /// For one output: forward and backward at once, also where nobody asked for a gradient, so that a loss has the
     /// same bits with and without.
     fn part_of_one(
@@ -358,6 +380,11 @@ impl Objective<'_> {
         scratch: &mut Scratch,
         watch: &mut Watch,
     ) -> Result<f64, Error> {
+        if let Some(columns) = self.problem.rows.turned(batch) {
+            let Scratch { y, weight, seen, .. } = scratch;
+            watch.tick(2 * batch.len() * theta.len())?;
+            return Ok(self.part_of_turned(columns, self.problem.targets(batch, y, weight), theta, grad, seen));
+        }
         if self.problem.d == 1 {
             return self.part_of_singles(batch, theta, grad, scratch, watch);
         }

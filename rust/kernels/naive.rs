@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Bond, Eight, Element, Found, Lines, Online, Slopes, Sums, TURN, Turn};
+use super::{Bond, Columns, Downhill, Eight, Element, Found, Lines, Online, Slopes, Sums, TURN, Turn};
 
 /// The rows one by one.
 fn each<T>(lines: Lines<'_, T>, d: usize) -> impl Iterator<Item = &[T]> {
@@ -67,6 +67,48 @@ pub fn centre<T: Element>(lines: Lines<T>, away: &[f64], out: &mut [Eight], stri
             column[i % 8..].fill(0.0);
             column[i % 8] = x[j].into() - away[j];
         }
+    }
+}
+
+pub fn turn<T: Element>(lines: Lines<T>, d: usize, size: usize, out: &mut [Eight]) {
+    for (i, x) in each(lines, d).enumerate() {
+        for (j, &x) in x.iter().enumerate() {
+            let Eight(column) = &mut out[(i / size * size.div_ceil(8) + i % size / 8) * d + j];
+            column[i % size % 8..].fill(0.0);
+            column[i % size % 8] = x.into();
+        }
+    }
+}
+
+pub fn downhill(
+    rows: Columns,
+    line: Downhill,
+    (y, s): (&[f64], &[f64]),
+    f: impl Fn(f64, f64) -> f64,
+    g: impl Fn(f64, f64) -> f64,
+    sum: &mut f64,
+) {
+    let Downhill { w, b, rates, factor, grad, tail } = line;
+    let (Columns { eights, size, count }, d) = (rows, w.len());
+    for (k, first) in (0..count).step_by(size).enumerate() {
+        let (mut loss, mut slopes) = (0.0, 0.0);
+        grad.fill(0.0);
+        for (i, &y) in y.iter().enumerate().take(count.min(first + size)).skip(first) {
+            let at = k * size.div_ceil(8) * d + (i - first) / 8 * d;
+            let x = |j: usize| eights[at + j].0[(i - first) % 8];
+            let raw = (0..d).map(|j| x(j) * w[j]).sum::<f64>() + b.iter().sum::<f64>();
+            let s = s.get(i).copied().unwrap_or(1.0);
+            let slope = s * g(raw, y);
+            loss += s * f(raw, y);
+            slopes += slope;
+            grad.iter_mut().take(d).enumerate().for_each(|(j, grad)| *grad += slope * x(j));
+        }
+        *sum += loss;
+        grad[d..].fill(slopes);
+        let Some(rate) = rates.get(k) else { continue };
+        w.iter_mut().zip(&*grad).for_each(|(w, grad)| *w -= rate * (factor * grad));
+        b.iter_mut().for_each(|b| *b -= rate * (factor * slopes));
+        tail.iter_mut().zip(w.iter().chain(&*b)).for_each(|(tail, theta)| *tail += theta);
     }
 }
 

@@ -295,6 +295,50 @@ fn near(found: &[f64], expected: &[f64], what: &str) {
     }
 }
 
+/// Rows that are turned into columns hold the same numbers, and batches of them descend as their naive twin does.
+#[test]
+fn batches_by_columns_agree_with_their_naive_twin() {
+    let at =
+        [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6, 10, 3, 3, 11, 2, 0, 1, 4, 8, 9, 9, 5, 6, 7, 10, 11, 0, 2, 4, 6, 8, 1, 3, 5];
+    let (f, g) = (|raw: f64, y: f64| (raw - y) * (raw - y), |raw: f64, y: f64| 2.0 * (raw - y));
+    for set in Set::available() {
+        for d in (1..20).chain([31, 32, 62, 63]) {
+            let (values, y) = (wave(12 * d, 0.7), wave(at.len(), 0.2));
+            let short: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+            for (size, count) in [(1, 3), (2, 5), (7, 14), (8, 9), (10, 25), (24, 31), (32, 35), (33, 34), (40, 35)] {
+                let what = format!("{set:?} d={d} size={size} count={count}");
+                let (apart, batches) = ((&at[..count], &at[2..]), count / size);
+                let room = (batches * size.div_ceil(8) + (count % size).div_ceil(8)) * d;
+                let lines = Lines::Apart { values: &values, stride: d, at: apart.0, soon: apart.1 };
+                let narrow = Lines::Apart { values: &short, stride: d, at: apart.0, soon: apart.1 };
+                let [(eights, narrow), expected] = [set, Set::NAIVE].map(|set| {
+                    let mut out = [vec![Eight([9.0; 8]); room], vec![Eight([9.0; 8]); room]];
+                    turn(set, lines, d, size, &mut out[0]);
+                    turn(set, narrow, d, size, &mut out[1]);
+                    let [wide, narrow] = out;
+                    (wide, narrow)
+                });
+                assert_eq!((&eights, &narrow), (&expected.0, &expected.1), "{what}");
+                let rows = Columns { eights: &eights, size, count };
+                for (intercepts, weighted, steps) in [(1, false, true), (0, true, true), (1, true, false)] {
+                    let rates = vec![0.1 / (d * size) as f64; if steps { count.div_ceil(size) } else { 0 }];
+                    let s: Vec<f64> = (0..if weighted { count } else { 0 }).map(|i| (i % 3) as f64).collect();
+                    let [found, expected] = [set, Set::NAIVE].map(|set| {
+                        let (mut w, mut b, mut sum) = (wave(d, 1.3), vec![0.5; intercepts], 0.25);
+                        let (mut tail, mut grad) = (vec![1.0; d + intercepts], vec![7.0; d + intercepts]);
+                        let (w_of, b_of) = (&mut w[..], &mut b[..]);
+                        let line =
+                            Downhill { w: w_of, b: b_of, rates: &rates, factor: 0.5, grad: &mut grad, tail: &mut tail };
+                        downhill(set, rows, line, (&y[..count], &s), f, g, &mut sum);
+                        [w, b, grad, tail, vec![sum]].concat()
+                    });
+                    near(&found, &expected, &what);
+                }
+            }
+        }
+    }
+}
+
 /// On every set that the machine has, over every number of features, outputs and rows, and rows that lie anyhow.
 #[test]
 fn every_kernel_agrees_with_its_naive_twin() {
