@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::data::{Dense, Pick, Problem, Rows};
-use crate::error::{Error, zeros};
+use crate::error::Error;
 use crate::kernels::{self, Bond, Bound, Columns, Eight, Set, TURN, ask_for_huge_pages, untouched};
 use crate::observe::Watch;
 use crate::relay::Relay;
@@ -60,7 +60,7 @@ pub fn together(problem: &Problem, visits: u64, threads: usize, watch: &mut Watc
 /// How rows are put together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Form {
-    /// One after the other.
+    /// One after the other, in whole lanes.
     Lines,
     /// The same for rows that take turns, with |x|^2 or without.
     Bound { squares: bool },
@@ -71,7 +71,6 @@ enum Form {
 /// Some rows together, with their targets and weights.
 #[derive(Default)]
 struct Chunk {
-    rows: Vec<f64>,
     bound: Bound,
     eights: Vec<Eight>,
     y: Vec<f64>,
@@ -121,15 +120,13 @@ impl<'a> Brought<'a> {
         set: Set,
         threads: usize,
     ) -> Option<Self> {
-        let (d, row) = (problem.d, size_of::<f64>() * problem.d);
+        let d = problem.d;
+        let (row, lanes) = (size_of::<f64>() * d, size_of::<f64>() * Bound::stride(d));
         let by_columns = Columns::takes(d) && problem.outputs == 1 && (2..=problem.block).contains(&batch);
         let (form, bytes) = match bound {
-            Some(squares) => {
-                let beside = size_of::<f64>() * (Bound::stride(d) - d) + size_of::<Bond>() / TURN;
-                (Form::Bound { squares }, row + beside)
-            }
+            Some(squares) => (Form::Bound { squares }, lanes + size_of::<Bond>() / TURN),
             None if by_columns => (Form::Columns, size_of::<Eight>() * d * batch.div_ceil(8) / batch),
-            None => (Form::Lines, row),
+            None => (Form::Lines, lanes),
         };
         let bytes = bytes + size_of::<f64>() * (problem.told + usize::from(!problem.weight.is_empty()));
         let large = problem.n.saturating_mul(row) >= LEAST_BYTES;
@@ -159,23 +156,19 @@ impl<'a> Brought<'a> {
             n.div_ceil(self.size),
             first,
             |k, chunk| self.bring(&order.part(part(k)), chunk),
-            |Chunk { rows, bound, eights, y, weight, count }| {
+            |Chunk { bound, eights, y, weight, count }| {
                 let (run, first) = (Pick::Run(0..*count), from);
                 from += *count;
                 let mut give = |rows: &dyn Rows, bound| {
                     let own = Problem { rows, y, weight, ..*self.problem };
                     take(Stretch { problem: &own, rows: run.clone(), from: first, bound })
                 };
-                match self.form {
-                    Form::Lines => give(&Dense::new(&rows[..*count * d], d)?.on(self.set), None),
-                    Form::Bound { .. } => {
-                        give(&Dense::every(bound.rows(), d, Bound::stride(d))?.on(self.set), Some(&*bound))
-                    }
-                    Form::Columns => {
-                        let columns = Columns { eights, size: self.batch, count: *count };
-                        give(&Turned::new(columns, d, self.set), None)
-                    }
+                if self.form == Form::Columns {
+                    let columns = Columns { eights, size: self.batch, count: *count };
+                    return give(&Turned::new(columns, d, self.set), None);
                 }
+                let rows = Dense::every(bound.rows(), d, Bound::stride(d))?.on(self.set);
+                give(&rows, (self.form != Form::Lines).then_some(&*bound))
             },
         )
     }
@@ -216,15 +209,9 @@ impl<'a> Brought<'a> {
                 }
                 return Ok(());
             }
-            Form::Bound { .. } => chunk.bound.room(pick.len(), d)?,
-            Form::Lines => {
-                if chunk.rows.is_empty() {
-                    chunk.rows = zeros(self.size.min(self.problem.n) * d, "the next rows")?;
-                }
-                &mut chunk.rows[..pick.len() * d]
-            }
+            Form::Lines | Form::Bound { .. } => chunk.bound.room(pick.len(), d)?,
         };
-        let stride = if self.form == Form::Lines { d } else { Bound::stride(d) };
+        let stride = Bound::stride(d);
         for (pick, room) in pick.blocks(TOGETHER).zip(room.chunks_mut(TOGETHER * stride)) {
             rows.fill(&pick, stride, room);
             targets(&pick);

@@ -2,6 +2,7 @@
 //! the program runs. Rows may be stored as f32, sums are f64. The only room that knows of instruction sets. Each has
 //! its twin of the same name in `naive`, which says what it does.
 
+mod by_rows;
 mod columns;
 mod gradient;
 mod gram;
@@ -258,16 +259,19 @@ pub struct Online<'a> {
     pub tail: &'a mut [f64],
 }
 
-/// For each row, w -= step x_i and b -= step, where `steps` says which.
+/// What is told row i's prediction, and |x_i|^2, if asked for, and 1 more with an intercept: it returns the step.
+pub type Step<'a, 'f> = &'a mut (dyn FnMut(usize, f64, f64) -> f64 + 'f);
+
+/// For each row, w -= step x_i and b -= step, where `step` says which.
 #[inline]
-pub fn online<T: Element>(set: Set, lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
+pub fn online<T: Element>(set: Set, lines: Lines<T>, line: Online, step: Step) {
     match set {
-        Set::NAIVE => naive::online(lines, line, steps),
-        _ => run(set, online::ByRows { lines, line, steps }),
+        Set::NAIVE => naive::online(lines, line, step),
+        _ => run(set, by_rows::ByRows { lines, line, step }),
     }
 }
 
-/// The same by rows in turn.
+/// The same by rows in turn, of which `steps` sees a few at once.
 #[inline]
 pub fn in_turns(set: Set, rows: Queue, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
     run(set, online::InTurns { rows, line, steps });

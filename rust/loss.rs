@@ -59,6 +59,13 @@ pub trait Loss: Send + Sync {
         kernels::pointwise(set, raw, told.y, told.weight, 1, |raw, y| self.value(raw, y), |_, _| 0.0)
     }
 
+    /// The step of row r: its rate times its weight times its slope at `raw`; `square` is as in `Rates`.
+    fn step(&self, (raw, square): (f64, f64), r: usize, told: Told, rates: Rates) -> f64 {
+        let (rate, s) = (rates.each[r], told.weight.get(r).copied().unwrap_or(1.0));
+        let step = rate * self.gradient(raw, told.y[r]).clamp(-rates.steepest, rates.steepest) * s;
+        if rates.implicit == 0.0 { step } else { step / (1.0 + rate * s * rates.implicit * square) }
+    }
+
     /// The steps of rows in turn, each its rate times its weight times its slope. `told` and `rates` are theirs.
     /// Compiled once a loss and instruction set, with its formula inlined.
     fn steps(&self, set: Set, turn: &mut Turn, told: Told, rates: Rates) {
@@ -103,6 +110,13 @@ pub struct Rates<'a> {
     pub steepest: f64,
     /// Where it is not 0, steps are divided by 1 + rate times this times (|x|^2 + 1), without intercept no + 1.
     pub implicit: f64,
+}
+
+impl Rates<'_> {
+    /// Of the rows from i on.
+    pub fn from(self, i: usize) -> Self {
+        Rates { each: &self.each[i..], ..self }
+    }
 }
 
 /// What rows were told to be: their targets, and weights or none if all are 1.

@@ -137,24 +137,28 @@ impl Objective<'_> {
         let (w, b) = theta.split_at_mut(self.coefs());
         let line = Online { w, b, squares: implicit != 0.0, scales: &[], tail };
         raw.resize(rows.len(), 0.0);
-        let steps = &mut |turn: &mut Turn| {
-            let (first, count) = (turn.first, turn.count);
-            let rates = Rates { each: &rates[first..], steepest: f64::INFINITY, implicit };
-            self.loss.steps(self.set, turn, told.from(first), rates);
-            raw[first..first + count].copy_from_slice(&turn.raw[..count]);
-        };
+        let rates = Rates { each: rates, steepest: f64::INFINITY, implicit };
         let (set, d, mut queue) = (self.set, self.problem.d, bound);
-        if queue.is_none() && Bound::takes(set, d) {
+        if queue.is_none() && Bound::takes(set, d, 1) {
             self.problem.rows.fill(rows, Bound::stride(d), own.room(rows.len(), d)?);
             own.bind(set, line.squares);
             queue = own.turns(0, rows.len());
         }
         if let Some(queue) = queue {
+            let steps = &mut |turn: &mut Turn| {
+                self.loss.steps(set, turn, told.from(turn.first), rates.from(turn.first));
+                turn.keep(&turn.raw, raw);
+            };
             kernels::in_turns(set, queue, line, steps);
-        } else if let Some(lines) = self.problem.rows.short(rows) {
-            kernels::online(set, lines, line, steps);
         } else {
-            kernels::online(set, self.problem.rows.block(rows, room), line, steps);
+            let step = &mut |i: usize, found: f64, square: f64| {
+                raw[i] = found;
+                self.loss.step((found, square), i, told, rates)
+            };
+            match self.problem.rows.short(rows) {
+                Some(lines) => kernels::online(set, lines, line, step),
+                None => kernels::online(set, self.problem.rows.block(rows, room), line, step),
+            }
         }
         Ok(self.loss.sum(self.set, raw, told))
     }
@@ -224,7 +228,7 @@ impl Objective<'_> {
         let Scratch { rows: room, raw, y, weight, often, bound: own, .. } = scratch;
         raw.resize(count * outputs, 0.0);
         let mut queue = bound;
-        if queue.is_none() && Bound::takes(set, d) {
+        if queue.is_none() && Bound::takes(set, d, outputs) {
             rows.fill(batch, Bound::stride(d), own.room(count, d)?);
             own.bind(set, false);
             queue = own.turns(0, count);

@@ -513,14 +513,13 @@ impl<'a> Run<'a> {
     /// Sets the scales of the next rows, up to one before which the scale has to be multiplied out, from what l2 leaves
     /// at each; how many these are.
     fn scales(&mut self, left: &[f64], most: usize) -> usize {
-        let scales = &mut self.scales;
+        let (scales, mut last) = (&mut self.scales, self.scale);
         scales.clear();
-        scales.push(self.scale);
-        scales.extend_from_slice(left);
-        for k in 0..left.len() {
-            scales[k + 1] *= scales[k];
-        }
-        let last = scales[left.len()];
+        scales.push(last);
+        scales.extend(left.iter().map(|left| {
+            last *= left;
+            last
+        }));
         scales.resize(most + 1, last);
         if last >= SMALL { most } else { scales[1..].iter().position(|&scale| scale < SMALL).unwrap_or(most) }
     }
@@ -538,19 +537,27 @@ impl<'a> Run<'a> {
         let b = std::slice::from_mut(&mut self.intercept);
         let b = if fit_intercept { b } else { &mut [] };
         let line = Online { w: &mut self.w, b, squares: penalty.l2, scales, tail: &mut [] };
-        let each = &mut |turn: &mut Turn| {
-            let (first, count) = (turn.first, turn.count);
-            let rates = Rates { each: &rates[first..], steepest: STEEPEST, implicit: 0.0 };
-            loss.steps(set, turn, told.from(first), rates);
-            raw[first..first + count].copy_from_slice(&turn.raw[..count]);
-            if penalty.l2 {
-                steps[first..first + count].copy_from_slice(&turn.steps[..count]);
-                squares[first..first + count].copy_from_slice(&turn.square[..count]);
-            }
-        };
+        let rates_of = Rates { each: rates, steepest: STEEPEST, implicit: 0.0 };
         match queue {
-            Some(queue) => kernels::in_turns(set, queue, line, each),
-            None => kernels::online(set, lines, line, each),
+            Some(queue) => {
+                let each = &mut |turn: &mut Turn| {
+                    loss.steps(set, turn, told.from(turn.first), rates_of.from(turn.first));
+                    turn.keep(&turn.raw, raw);
+                    if penalty.l2 {
+                        turn.keep(&turn.steps, steps);
+                        turn.keep(&turn.square, squares);
+                    }
+                };
+                kernels::in_turns(set, queue, line, each);
+            }
+            None => {
+                let each = &mut |i: usize, found: f64, square: f64| {
+                    (raw[i], squares[i]) = (found, square);
+                    steps[i] = loss.step((found, square), i, told, rates_of);
+                    steps[i]
+                };
+                kernels::online(set, lines, line, each);
+            }
         }
         let sum = if penalty.l2 { self.penalties(left, square, before) } else { 0.0 };
         self.scale = self.scales[count];

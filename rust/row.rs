@@ -334,18 +334,10 @@ impl<T: Element> Stored for Grid<'_, T> {
         (y, told): (&[f64], &mut Vec<f64>),
         together: &mut Gathered,
     ) -> Result<(), Error> {
-        let (d, count, bound) = (self.d, at.len(), bound.filter(|_| Bound::takes(set, self.d)));
+        let (d, count, bound) = (self.d, at.len(), bound.filter(|_| Bound::takes(set, self.d, 1)));
         (together.d, together.in_turns) = (d, bound.is_some());
-        together.stride = if together.in_turns { Bound::stride(d) } else { d };
-        let (stride, ahead) = (together.stride, (AHEAD_NUMBERS / d).clamp(LEAST_AHEAD, AHEAD));
-        let room = if together.in_turns {
-            together.bound.room(count, d)?
-        } else {
-            let values = &mut together.values;
-            reserve(values, (count * d).saturating_sub(values.len()))?;
-            values.resize(count * d, 0.0);
-            values
-        };
+        let (stride, ahead) = (Bound::stride(d), (AHEAD_NUMBERS / d).clamp(LEAST_AHEAD, AHEAD));
+        let room = together.bound.room(count, d)?;
         at.iter().take(ahead).for_each(|&i| prefetch(self.row(i as usize).0));
         // targets are asked for beside the rows, as memory has room for more than the lines of these
         for (first, room) in (0..count).step_by(BLOCK).zip(room.chunks_mut(BLOCK * stride)) {
@@ -370,17 +362,9 @@ impl<T: Element> Stored for Grid<'_, T> {
 /// The same in room of their own, in f64.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    values: Vec<f64>,
     bound: Bound,
     in_turns: bool,
     d: usize,
-    stride: usize,
-}
-
-impl Gathered {
-    fn values(&self) -> &[f64] {
-        if self.in_turns { self.bound.rows() } else { &self.values }
-    }
 }
 
 impl Table for Gathered {
@@ -391,7 +375,7 @@ impl Table for Gathered {
         Self: 'a;
 
     fn n(&self) -> usize {
-        self.values().len() / self.stride.max(1)
+        self.bound.len()
     }
 
     fn d(&self) -> usize {
@@ -400,12 +384,12 @@ impl Table for Gathered {
 
     #[inline]
     fn row(&self, i: usize) -> Full<'_, f64> {
-        Full(&self.values()[i * self.stride..][..self.d])
+        Full(&self.bound.rows()[i * Bound::stride(self.d)..][..self.d])
     }
 
     fn lines(&self, rows: Range<usize>) -> Option<Lines<'_>> {
-        let (values, beyond) = self.values()[rows.start * self.stride..].split_at(rows.len() * self.stride);
-        Some(Lines::Together { values, stride: self.stride, beyond: beyond.len() })
+        let stride = Bound::stride(self.d);
+        Some(Lines::Together { values: &self.bound.rows()[rows.start * stride..rows.end * stride], stride, beyond: 0 })
     }
 
     fn bound(&self) -> Option<&Bound> {

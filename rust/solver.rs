@@ -305,7 +305,7 @@ impl<'a> Run<'a> {
         let together = lazy.is_none() && !by_rows && self.can_descend(size);
         let mut way = Way { size, lazy, by_rows, along, in_turn, together };
         let squares = self.config.implicit.is_some();
-        let bound = ((by_rows || in_turn) && Bound::takes(set, problem.d)).then_some(squares);
+        let bound = ((by_rows || in_turn) && Bound::takes(set, problem.d, problem.outputs)).then_some(squares);
         let brought = match self.config.shuffle {
             Shuffle::No => None,
             _ => Brought::worth(problem, size, bound, set, threads),

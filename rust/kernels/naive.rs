@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Bond, Columns, Downhill, Eight, Element, Found, Lines, Online, Slopes, Sums, TURN, Turn};
+use super::{Bond, Columns, Downhill, Eight, Element, Found, Lines, Online, Slopes, Step, Sums, TURN, Turn};
 
 /// The rows one by one.
 fn each<T>(lines: Lines<'_, T>, d: usize) -> impl Iterator<Item = &[T]> {
@@ -125,17 +125,13 @@ pub fn squares(columns: &[Eight], s: &[Eight], sums: &mut [Sums]) {
     }
 }
 
-pub fn online<T: Element>(lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
+pub fn online<T: Element>(lines: Lines<T>, line: Online, step: Step) {
     let Online { w, b, squares, scales, tail } = line;
     for (i, x) in each(lines, w.len()).enumerate() {
-        let mut turn = Turn { first: i, count: 1, ..Turn::default() };
         let (scale, after) = (scales.get(i).unwrap_or(&1.0), scales.get(i + 1).unwrap_or(&1.0));
-        turn.raw[0] = x.iter().zip(&*w).map(|(&x, w)| x.into() * w).sum::<f64>() * scale + b.iter().sum::<f64>();
-        if squares {
-            turn.square[0] = x.iter().map(|&x| x.into() * x.into()).sum::<f64>() + b.len() as f64;
-        }
-        steps(&mut turn);
-        let step = turn.steps[0];
+        let raw = x.iter().zip(&*w).map(|(&x, w)| x.into() * w).sum::<f64>() * scale + b.iter().sum::<f64>();
+        let square: f64 = x.iter().map(|&x| x.into() * x.into()).sum();
+        let step = step(i, raw, if squares { square + b.len() as f64 } else { 0.0 });
         for (w, &x) in w.iter_mut().zip(x) {
             *w -= step / after * x.into();
         }

@@ -1,43 +1,14 @@
-//! Online: steps by single rows, one after the other.
+//! Online: steps by single rows that take turns.
 
 use super::lanes::{LANES, Lanes};
-use super::walk::{Walk, add_rows, dot, left, load};
-use super::{Bond, Element, Found, Lines, Online, Queue, TURN, Turn, Work};
+use super::{Bond, Found, Online, Queue, TURN, Turn, Work};
 
 /// Features up to which rows take turns, however they are stored, so that this changes no bit. To know how rows of a
-/// turn lie to each other costs more than to wait for each step, where they are long.
-pub(super) const SHORT: usize = 128;
+/// turn lie to each other costs more than to wait for each step, where they are long: sooner, if one output alone asks.
+pub(super) const SHORT: usize = 24;
+pub(super) const SHORT_OF_MANY: usize = 128;
 /// Lanes of so many.
 const MOST: usize = SHORT / LANES;
-
-pub(super) struct ByRows<'a, 'f, T> {
-    pub lines: Lines<'a, T>,
-    pub line: Online<'a>,
-    pub steps: &'a mut (dyn FnMut(&mut Turn) + 'f),
-}
-
-impl<T: Element> Work for ByRows<'_, '_, T> {
-    /// Each row sees what all before it have done.
-    #[inline(always)]
-    fn run<V: Lanes>(self) {
-        let ByRows { lines, line: Online { w, b, squares, scales, tail }, steps } = self;
-        let (walk, mut turn) = (Walk::new(lines, w.len()), Turn { count: 1, ..Turn::default() });
-        for i in 0..walk.count {
-            let (x, scale, after) = (walk.row(i), scales.get(i).unwrap_or(&1.0), scales.get(i + 1).unwrap_or(&1.0));
-            turn.first = i;
-            turn.raw[0] = scale * dot::<V, T>(x, w, walk.soon(i)) + b.iter().sum::<f64>();
-            if squares {
-                turn.square[0] = square::<V, T>(x) + b.len() as f64;
-            }
-            steps(&mut turn);
-            add_rows::<V, T, 1>(w, [-turn.steps[0] / after], [x], None);
-            b.iter_mut().for_each(|b| *b -= turn.steps[0]);
-            for (tail, theta) in tail.iter_mut().zip(w.iter().chain(&*b)) {
-                *tail += theta;
-            }
-        }
-    }
-}
 
 /// What rows of a turn are to each other, from their lanes.
 pub(super) struct Bind<'a> {
@@ -96,7 +67,6 @@ impl Work for InTurns<'_, '_> {
         match self.rows.lanes {
             1 => self.by_lanes::<V, 1>(1),
             2 => self.by_lanes::<V, 2>(2),
-            3 => self.by_lanes::<V, 3>(3),
             lanes => self.by_lanes::<V, MOST>(lanes),
         }
     }
@@ -288,21 +258,6 @@ impl<V: Lanes> Scale<V> {
     fn at(&self, r: usize) -> (f64, f64) {
         (self.all[r], self.all[r + 1])
     }
-}
-
-/// |x|^2
-#[inline(always)]
-fn square<V: Lanes, T: Element>(x: &[T]) -> f64 {
-    let (mut sums, (whole, rest)) = ([V::zero(); 2], x.as_chunks::<LANES>());
-    for (c, x) in whole.iter().enumerate() {
-        let x = load::<V, T>(x);
-        sums[c % 2] = sums[c % 2].add_product(x, x);
-    }
-    if !rest.is_empty() {
-        let x = left::<V, T>(x, whole.len());
-        sums[0] = sums[0].add_product(x, x);
-    }
-    sums[0].add(sums[1]).total()
 }
 
 pub(super) struct Steps<'a, A, F> {

@@ -126,8 +126,13 @@ fn bound<T: Element>(set: Set, lines: Lines<T>, d: usize, squares: bool) -> Boun
 fn by_rows<T: Element>(set: Set, lines: Lines<T>, line: Online, steps: &mut dyn FnMut(&mut Turn)) {
     let (d, count) = (line.w.len(), lines.len());
     match bound(set, lines, d, line.squares).turns(0, count) {
-        Some(queue) if Bound::takes(set, d) => in_turns(set, queue, line, steps),
-        _ => online(set, lines, line, steps),
+        Some(queue) if Bound::takes(set, d, 1) => in_turns(set, queue, line, steps),
+        _ => online(set, lines, line, &mut |i, raw, square| {
+            let mut turn = Turn { first: i, count: 1, ..Turn::default() };
+            (turn.raw[0], turn.square[0]) = (raw, square);
+            steps(&mut turn);
+            turn.steps[0]
+        }),
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Bond {
     pub sound: bool,
 }
 
-/// Rows that take turns, each in whole lanes, zeros behind it, and their bonds.
+/// Rows in whole lanes, zeros behind each, and the bonds of those that take turns.
 #[derive(Debug, Default)]
 pub struct Bound {
     /// The rows, from where a line of the caches begins.
@@ -35,9 +35,9 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Whether rows of d numbers take turns.
-    pub fn takes(set: Set, d: usize) -> bool {
-        d <= online::SHORT && set != Set::NAIVE
+    /// Whether rows of d numbers take turns, for so many outputs.
+    pub fn takes(set: Set, d: usize, outputs: usize) -> bool {
+        d <= (if outputs == 1 { online::SHORT } else { online::SHORT_OF_MANY }) && set != Set::NAIVE
     }
 
     /// Numbers from row to row.
@@ -80,6 +80,16 @@ impl Bound {
             _ => run(set, online::Bind { rows, d, squares, bonds: out }),
         }
         self.bonds = bonds;
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// The rows, every `stride` numbers.
@@ -134,6 +144,18 @@ pub struct Turn {
     /// The first of them, and how many there are.
     pub first: usize,
     pub count: usize,
+}
+
+impl Turn {
+    /// Puts what is known of each of the rows in its place among all.
+    #[inline]
+    pub fn keep(&self, numbers: &[f64; TURN], all: &mut [f64]) {
+        let all = &mut all[self.first..];
+        match all.first_chunk_mut() {
+            Some(all) if self.count == TURN => *all = *numbers,
+            _ => all[..self.count].copy_from_slice(&numbers[..self.count]),
+        }
+    }
 }
 
 /// What a row finds when its turn comes: its prediction then, the one before the turn, and what `ahead` made of that.

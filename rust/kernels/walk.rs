@@ -44,15 +44,15 @@ impl<'a, T> Walk<'a, T> {
         &self.values[i * self.stride..][..self.d]
     }
 
-    /// Where a row some way after row i begins, or row i itself.
+    /// Where a row some way after row i begins, if there is anything to ask for.
     #[inline(always)]
-    pub(super) fn soon(&self, i: usize) -> *const T {
+    pub(super) fn soon(&self, i: usize) -> Option<*const T> {
         if let Some(&soon) = self.soon.get(i) {
-            self.values[soon as usize * self.stride..][..self.d].as_ptr()
+            Some(self.values[soon as usize * self.stride..][..self.d].as_ptr())
         } else if self.at.is_none() && i * self.stride + FAR < self.until {
-            self.values.as_ptr().wrapping_add(i * self.stride + FAR)
+            Some(self.values.as_ptr().wrapping_add(i * self.stride + FAR))
         } else {
-            self.row(i).as_ptr()
+            None
         }
     }
 
@@ -60,7 +60,7 @@ impl<'a, T> Walk<'a, T> {
     #[inline(always)]
     pub(super) fn asks<const M: usize>(&self, i: usize) -> Option<[*const T; M]> {
         let any = i < self.soon.len() || i * self.stride + FAR < self.until;
-        any.then(|| std::array::from_fn(|r| self.soon(i + r)))
+        any.then(|| std::array::from_fn(|r| self.soon(i + r).unwrap_or(self.row(i + r).as_ptr())))
     }
 
     /// Brings M rows soon after row i from the second-level cache into the first, where rows are short and lie one
@@ -136,53 +136,6 @@ pub(super) fn load_part<V: Lanes, T: Element>(x: &[T]) -> V {
         (Some(x), _) => V::load_part(x),
         (_, Some(x)) => V::load_half_part(x),
         _ => V::zero(),
-    }
-}
-
-/// x . w of a long row, in four chains; asks for as many numbers from `soon` on.
-/// Written out in stretches of eight lanes, as short loops of unknown length leave the processor guessing.
-#[inline(always)]
-pub(super) fn dot<V: Lanes, T: Element>(x: &[T], w: &[f64], soon: *const T) -> f64 {
-    let mut sums = [V::zero(); 4];
-    let (all, w_all) = (&x[..w.len()], w);
-    let ((x, _), (w, w_rest)) = (all.as_chunks::<LANES>(), w.as_chunks::<LANES>());
-    let whole = w.len();
-    let ((x, x_last), (w, w_last)) = (x.as_chunks::<8>(), w.as_chunks::<8>());
-    let mut from = soon;
-    for (x, w) in x.iter().zip(w) {
-        stretch::<V, T, 8>(&mut sums, x, w, from);
-        from = from.wrapping_add(8 * LANES);
-    }
-    match w_last.len() {
-        1 => stretch::<V, T, 1>(&mut sums, x_last, w_last, from),
-        2 => stretch::<V, T, 2>(&mut sums, x_last, w_last, from),
-        3 => stretch::<V, T, 3>(&mut sums, x_last, w_last, from),
-        4 => stretch::<V, T, 4>(&mut sums, x_last, w_last, from),
-        5 => stretch::<V, T, 5>(&mut sums, x_last, w_last, from),
-        6 => stretch::<V, T, 6>(&mut sums, x_last, w_last, from),
-        7 => stretch::<V, T, 7>(&mut sums, x_last, w_last, from),
-        _ => {}
-    }
-    if !w_rest.is_empty() {
-        sums[3] = sums[3].add_product(left(all, whole), left(w_all, whole));
-    }
-    ask(soon.wrapping_add(x.len() * 64 + w_last.len() * 8 + w_rest.len() - 1).cast(), 1);
-    sums[0].add(sums[1]).add(sums[2].add(sums[3])).total()
-}
-
-#[inline(always)]
-pub(super) fn stretch<V: Lanes, T: Element, const C: usize>(
-    sums: &mut [V; 4],
-    x: &[[T; LANES]],
-    w: &[[f64; LANES]],
-    soon: *const T,
-) {
-    let (x, w) = (&x[..C], &w[..C]);
-    for c in (0..C).step_by(8 / size_of::<T>()) {
-        ask(soon.wrapping_add(c * LANES).cast(), 1);
-    }
-    for c in 0..C {
-        sums[c % 4] = sums[c % 4].add_product(load(&x[c]), V::load(&w[c]));
     }
 }
 
