@@ -352,7 +352,7 @@ impl Observe for Outside<'_> {
         }))
     }
 
-    fn takes_time(&self) -> bool {
+    fn looks(&self) -> bool {
         self.callback.is_some()
     }
 }
