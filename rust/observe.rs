@@ -65,8 +65,8 @@ impl Observe for Alone {
 /// Work, in multiplications, between two looks at the clock: well under a millisecond.
 const WORK: usize = 1 << 18;
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Work that takes less than a microsecond, and how often the time is asked for meanwhile before it is looked up again:
-/// that takes as long as a hundred multiplications.
+/// Work that takes a microsecond or two, and how often the time is asked for meanwhile before it is looked up again: that
+/// takes as long as a third of a step over few rows.
 const MOMENT: usize = 1 << 13;
 const OFTEN: u32 = 32;
 
@@ -128,7 +128,7 @@ impl<'a> Watch<'a> {
         self.observe.epoch(state)
     }
 
-    /// Seconds since the start, some microsecond ago.
+    /// Seconds since the start, some microseconds ago.
     #[inline]
     pub fn seconds(&mut self) -> f64 {
         if self.left == 0 || self.work.wrapping_sub(self.then) >= MOMENT {

@@ -229,7 +229,7 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// One epoch is one step.
+    /// One epoch is one step. What each takes is compiled into the loop: calls take as long as few rows do.
     fn full_batch(&mut self) -> Result<Status, Error> {
         let mut plateau = self.plateau();
         let small = match self.config.tol {
