@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::Error;
 pub use crate::kernels::Lines;
-use crate::kernels::{self, Columns, Element, Set, prefetch, set};
+use crate::kernels::{self, Columns, Element, Set, Stored, prefetch, set};
 use crate::loss::Told;
 use crate::sparse::Sparse;
 
@@ -136,6 +136,11 @@ pub trait Rows: Sync {
 
     /// The picked rows where they lie, if that is as numbers of half the length.
     fn short<'s>(&'s self, _pick: &'s Pick) -> Option<Lines<'s, f32>> {
+        None
+    }
+
+    /// All rows where they lie, if they can be worked on there.
+    fn whole(&self) -> Option<Stored<'_>> {
         None
     }
 
@@ -302,6 +307,17 @@ impl<T: Element> Rows for Dense<'_, T> {
 
     fn short<'s>(&'s self, pick: &'s Pick) -> Option<Lines<'s, f32>> {
         self.lines(T::half(self.values), pick)
+    }
+
+    fn whole(&self) -> Option<Stored<'_>> {
+        fn all<S>(values: &[S], stride: usize) -> Lines<'_, S> {
+            Lines::Together { values, stride, beyond: 0 }
+        }
+        if self.by_columns || !self.standard.mean.is_empty() {
+            return None;
+        }
+        let wide = T::wide(self.values).map(|values| Stored::Wide(all(values, self.stride)));
+        wide.or_else(|| T::half(self.values).map(|values| Stored::Short(all(values, self.stride))))
     }
 
     fn again<'s>(&'s self, pick: &'s Pick, room: &'s [f64]) -> Lines<'s> {

@@ -50,6 +50,7 @@ impl History {
     ///
     /// # Errors
     /// If memory runs out; nothing is appended then.
+    #[inline]
     pub fn push(&mut self, state: &State, val_loss: Option<f64>, seconds: f64, outputs: usize) -> Result<(), Error> {
         if self.len() == self.room {
             self.make_room(state.coef.len(), outputs)?;
@@ -58,8 +59,10 @@ impl History {
         self.step.push(state.step as i64);
         self.loss.push(state.loss);
         self.coef.extend_from_slice(state.coef);
-        let absent = outputs - state.intercept.len();
-        self.intercept.extend(state.intercept.iter().copied().chain(std::iter::repeat_n(0.0, absent)));
+        self.intercept.extend_from_slice(state.intercept);
+        if state.intercept.is_empty() {
+            self.intercept.resize(self.intercept.len() + outputs, 0.0);
+        }
         self.rate.push(state.rate);
         self.grad_norm.push(state.grad_norm);
         self.seconds.push(seconds);

@@ -70,6 +70,13 @@ pub enum Lines<'a, T = f64> {
     Apart { values: &'a [T], stride: usize, at: &'a [u32], soon: &'a [u32] },
 }
 
+/// Rows where they lie, however long their numbers are stored.
+#[derive(Debug, Clone, Copy)]
+pub enum Stored<'a> {
+    Wide(Lines<'a>),
+    Short(Lines<'a, f32>),
+}
+
 impl<T> Lines<'_, T> {
     /// How many rows there are.
     pub fn len(&self) -> usize {
@@ -227,8 +234,8 @@ pub fn gradient<T: Element>(
     sums
 }
 
-/// Of rows of one number, with raw_i = w x_i + b: the sums of s_i f(raw_i, y_i), of the slopes s_i g(raw_i, y_i), and of
-/// slopes times x_i. `s` may be empty for all ones.
+/// Of rows of one number, with raw_i = w x_i + b: the sums of the slopes s_i g(raw_i, y_i) times x_i, of the slopes, and
+/// of s_i f(raw_i, y_i). `s` may be empty for all ones.
 #[inline]
 pub fn singles<T: Element>(
     set: Set,
@@ -448,11 +455,15 @@ pub fn finite<T: Element>(set: Set, values: &[T]) -> bool {
 }
 
 /// Euclidean length, where the squares overflow or vanish too; NaN if a value is.
+#[inline(always)]
 pub fn norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let sum: f64 = values.clone().map(|value| value * value).sum();
-    if sum.is_nan() || (1e-200..1e200).contains(&sum) {
-        return sum.sqrt();
-    }
+    if sum.is_nan() || (1e-200..1e200).contains(&sum) { sum.sqrt() } else { scaled_norm(values) }
+}
+
+/// The same by numbers of at most 1.
+#[cold]
+fn scaled_norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let largest = values.clone().fold(0.0, |largest: f64, value| largest.max(value.abs()));
     if largest == 0.0 || largest.is_infinite() {
         return largest;

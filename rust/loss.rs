@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::exponential::{NEAR, exp, ln_1p, near_1};
-use crate::kernels::{self, Columns, Downhill, Found, Lines, Set, TURN, Turn};
+use crate::kernels::{self, Columns, Downhill, Found, Set, Stored, TURN, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`; or, in a `block` of its own, in all those of a row.
@@ -37,13 +37,13 @@ pub trait Loss: Send + Sync {
         kernels::pointwise(set, raw, y, weight, outputs, value, slope)
     }
 
-    /// Of rows of one number x_i, which are told w x_i + b: the sums of `s_i loss_i`, of its derivative, and of that times
-    /// x_i. Compiled once a loss and instruction set, with its formula inlined.
-    fn singles(&self, set: Set, rows: Singles, line: (f64, f64), told: Told) -> [f64; 3] {
+    /// Of rows of one number x_i, which are told w x_i + b: the sums of the derivative of `s_i loss_i` times x_i, of the
+    /// derivative, and of `s_i loss_i`. Compiled once a loss and instruction set, with its formula inlined.
+    fn singles(&self, set: Set, rows: &Stored, line: (f64, f64), told: &Told) -> [f64; 3] {
         let (told, value, slope) = ((told.y, told.weight), |raw, y| self.value(raw, y), |raw, y| self.gradient(raw, y));
-        match rows {
-            Singles::Wide(lines) => kernels::singles(set, lines, line, told, value, slope),
-            Singles::Short(lines) => kernels::singles(set, lines, line, told, value, slope),
+        match *rows {
+            Stored::Wide(lines) => kernels::singles(set, lines, line, told, value, slope),
+            Stored::Short(lines) => kernels::singles(set, lines, line, told, value, slope),
         }
     }
 
@@ -82,12 +82,6 @@ pub trait Loss: Send + Sync {
             rate[r] * slope(found, r) * s[r] / (1.0 + rate[r] * s[r] * implicit * square[r])
         });
     }
-}
-
-/// Rows of one number each, however long these are stored.
-pub enum Singles<'a> {
-    Wide(Lines<'a>),
-    Short(Lines<'a, f32>),
 }
 
 /// The first numbers, as many as there are.

@@ -3,8 +3,8 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Bound, Columns, Downhill, Lines, Online, Queue, Set, TURN, Turn};
-use crate::loss::{Loss, Rates, Reduction, Singles, Told};
+use crate::kernels::{self, Bound, Columns, Downhill, Lines, Online, Queue, Set, Stored, TURN, Turn};
+use crate::loss::{Loss, Rates, Reduction, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
 use crate::sparse::Sparse;
@@ -66,7 +66,32 @@ pub struct Scratch {
     bound: Bound,
 }
 
-impl Objective<'_> {
+/// Coefficient and intercept of one feature.
+fn line(theta: &[f64]) -> (f64, f64) {
+    (theta[0], theta.get(1).copied().unwrap_or(0.0))
+}
+
+/// All rows of a problem, where these are few: what every pass over them would look up anew.
+#[derive(Clone, Copy)]
+pub struct Few<'a> {
+    rows: Stored<'a>,
+    told: Told<'a>,
+    /// What makes a sum over them their loss.
+    factor: f64,
+    /// Multiplications of a pass.
+    work: usize,
+}
+
+impl<'a> Objective<'a> {
+    /// All rows, if there is one output and they are a block that lies together.
+    pub fn few(&self) -> Option<Few<'a>> {
+        let Problem { rows, y, weight, n, d, .. } = *self.problem;
+        if self.problem.outputs > 1 || n > self.problem.block {
+            return None;
+        }
+        rows.whole().map(|rows| Few { rows, told: Told { y, weight }, factor: self.factor(n), work: 2 * n * d })
+    }
+
     /// How many of the parameters are coefficients.
     pub fn coefs(&self) -> usize {
         self.problem.outputs * self.problem.d
@@ -88,6 +113,7 @@ impl Objective<'_> {
     }
 
     /// The penalty at `theta`.
+    #[inline]
     pub fn penalty(&self, theta: &[f64]) -> f64 {
         self.penalty.value(&theta[..self.coefs()])
     }
@@ -116,13 +142,39 @@ impl Objective<'_> {
     ) -> Result<f64, Error> {
         grad.fill(0.0);
         let sum = self.pass(batch, theta, Some(&mut *grad), scratch, watch)?;
-        let factor = self.factor(batch.len());
+        self.finish(theta, grad, self.factor(batch.len()));
+        Ok(sum)
+    }
+
+    /// The same over all rows, where they are `few`; returns their loss.
+    ///
+    /// # Errors
+    /// What `watch` answers.
+    #[inline(always)]
+    pub fn gradient_of(&self, few: &Few, theta: &[f64], grad: &mut [f64], watch: &mut Watch) -> Result<f64, Error> {
+        let Few { rows, told, factor, work } = few;
+        let sum = if self.problem.d == 1 {
+            let [product, slope, loss] = self.loss.singles(self.set, rows, line(theta), told);
+            grad.iter_mut().zip([product, slope]).for_each(|(grad, sum)| *grad = factor * sum);
+            self.penalty.add_gradient(&theta[..1], &mut grad[..1]);
+            loss
+        } else {
+            grad.fill(0.0);
+            let loss = self.block_of_one(rows, told, theta, grad);
+            self.finish(theta, grad, *factor);
+            loss
+        };
+        watch.tick(*work)?;
+        Ok(sum * factor)
+    }
+
+    /// Makes a gradient of the sum of losses one of the objective's smooth part.
+    fn finish(&self, theta: &[f64], grad: &mut [f64], factor: f64) {
         if factor != 1.0 {
             grad.iter_mut().for_each(|grad| *grad *= factor);
         }
         let coefs = self.coefs();
         self.penalty.add_gradient(&theta[..coefs], &mut grad[..coefs]);
-        Ok(sum)
     }
 
     /// Steps by each of some rows in turn, for one output and no penalty; returns the sum of `s_i loss_i` as the rows
@@ -389,50 +441,35 @@ impl Objective<'_> {
             watch.tick(2 * batch.len() * theta.len())?;
             return Ok(self.part_of_turned(columns, self.problem.targets(batch, y, weight), theta, grad, seen));
         }
-        if self.problem.d == 1 {
-            return self.part_of_singles(batch, theta, grad, scratch, watch);
-        }
-        let Problem { rows, .. } = *self.problem;
-        let ((w, b), mut sum) = (theta.split_at(self.coefs()), 0.0);
-        let (grad_w, grad_b) = grad.split_at_mut(w.len());
+        let (rows, mut sum) = (self.problem.rows, 0.0);
         for block in batch.blocks(self.problem.block) {
-            let Scratch { rows: room, y, weight, .. } = scratch;
-            let b = b.first().copied().unwrap_or(0.0);
+            let Scratch { rows: room, y, weight, .. } = &mut *scratch;
             let told = self.problem.targets(&block, y, weight);
-            let slopes = &mut |i: usize, raw: &mut [f64]| self.loss.block(self.set, raw, told.from(i), 1);
-            let (loss, slope) = match rows.short(&block) {
-                Some(lines) => kernels::gradient(self.set, lines, w, b, grad_w, slopes),
-                None => kernels::gradient(self.set, rows.block(&block, room), w, b, grad_w, slopes),
-            };
-            grad_b.iter_mut().for_each(|grad| *grad += slope);
-            sum += loss;
-            watch.tick(2 * block.len() * w.len())?;
+            let stored = rows.short(&block).map_or_else(|| Stored::Wide(rows.block(&block, room)), Stored::Short);
+            sum += self.block_of_one(&stored, &told, theta, grad);
+            watch.tick(2 * block.len() * self.problem.d)?;
         }
         Ok(sum)
     }
 
-    /// The same where there is one feature, too.
-    fn part_of_singles(
-        &self,
-        batch: &Pick,
-        theta: &[f64],
-        grad: &mut [f64],
-        scratch: &mut Scratch,
-        watch: &mut Watch,
-    ) -> Result<f64, Error> {
-        let (rows, line, mut sums) = (self.problem.rows, (theta[0], theta.get(1).copied().unwrap_or(0.0)), [0.0; 3]);
-        for block in batch.blocks(self.problem.block) {
-            let Scratch { rows: room, y, weight, .. } = &mut *scratch;
-            let told = self.problem.targets(&block, y, weight);
-            let lines = rows.short(&block).map_or_else(|| Singles::Wide(rows.block(&block, room)), Singles::Short);
-            let found = self.loss.singles(self.set, lines, line, told);
-            sums = std::array::from_fn(|i| sums[i] + found[i]);
-            watch.tick(2 * block.len())?;
-        }
-        let [loss, slope, product] = sums;
-        grad[0] += product;
-        grad[1..].iter_mut().for_each(|grad| *grad += slope);
-        Ok(loss)
+    /// The same over a block.
+    fn block_of_one(&self, rows: &Stored, told: &Told, theta: &[f64], grad: &mut [f64]) -> f64 {
+        let (grad_w, grad_b) = grad.split_at_mut(self.problem.d);
+        let (loss, slope) = if let [grad] = grad_w {
+            let [product, slope, loss] = self.loss.singles(self.set, rows, line(theta), told);
+            *grad += product;
+            (loss, slope)
+        } else {
+            let (w, b) = theta.split_at(grad_w.len());
+            let b = b.first().copied().unwrap_or(0.0);
+            let slopes = &mut |i: usize, raw: &mut [f64]| self.loss.block(self.set, raw, told.from(i), 1);
+            match *rows {
+                Stored::Wide(lines) => kernels::gradient(self.set, lines, w, b, grad_w, slopes),
+                Stored::Short(lines) => kernels::gradient(self.set, lines, w, b, grad_w, slopes),
+            }
+        };
+        grad_b.iter_mut().for_each(|grad| *grad += slope);
+        loss
     }
 
     /// Over sparse rows, at a cost of their numbers and of the parameters; `grad` is 0 so far.
@@ -627,6 +664,39 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    /// A pass over few rows finds what any other does, to the last bit.
+    #[test]
+    fn few_rows_are_passed_over_as_any_others() {
+        let (mut scratch, mut alone) = (Scratch::default(), Alone);
+        let mut watch = Watch::new(&mut alone);
+        let weight: Vec<f64> = (0..20).map(|i| 0.5 + (i % 3) as f64).collect();
+        for (d, weight) in [(1, &weight[..]), (1, &[]), (2, &weight), (9, &[])] {
+            let (half, wide): (Vec<f32>, Vec<f64>) =
+                (0..20 * d).map(|i| (i as f32 * 0.9).sin()).map(|x| (x, f64::from(x))).collect();
+            let tables: [&dyn Rows; 2] = [&Dense::new(&wide, d).unwrap(), &Dense::new(&half, d).unwrap()];
+            let (y, (loss, facts)) = (&wide[..20], crate::loss::loss("huber", &[]).unwrap());
+            for (rows, fit_intercept) in [(tables[0], true), (tables[1], false)] {
+                let problem = Problem::new(rows, 20, y, 1, weight).unwrap();
+                let penalty = Penalty { l2: 0.7, ..Penalty::default() };
+                let (reduction, set) = (facts.reduction, Set::BASELINE);
+                let objective =
+                    Objective { problem: &problem, loss: &*loss, reduction, penalty, fit_intercept, threads: 1, set };
+                let theta: Vec<f64> = (0..objective.size()).map(|j| 0.3 - 0.1 * j as f64).collect();
+                let mut grad = [vec![9.0; theta.len()], vec![9.0; theta.len()]];
+                let sum = objective.gradient(&objective.all(), &theta, &mut grad[0], &mut scratch, &mut watch).unwrap();
+                let few = objective.few().unwrap();
+                let loss = objective.gradient_of(&few, &theta, &mut grad[1], &mut watch).unwrap();
+                assert_eq!((loss, &grad[1]), (objective.reduce(sum, 20), &grad[0]), "{d}");
+            }
+            let columns = Dense::new(&wide, d).unwrap().by_columns();
+            let problem = Problem::new(&columns, 20, y, 1, weight).unwrap();
+            let (penalty, reduction, set) = (Penalty::default(), facts.reduction, Set::BASELINE);
+            let objective =
+                Objective { problem: &problem, loss: &*loss, reduction, penalty, fit_intercept: true, threads: 1, set };
+            assert!(objective.few().is_none());
         }
     }
 }

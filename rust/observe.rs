@@ -39,8 +39,8 @@ pub trait Observe {
     /// `Error::Interrupted` when the observer itself failed.
     fn epoch(&mut self, state: &State) -> Result<bool, Error>;
 
-    /// Whether an epoch's end takes time of somebody else's.
-    fn takes_time(&self) -> bool {
+    /// Whether there is anybody to be shown epochs.
+    fn looks(&self) -> bool {
         true
     }
 }
@@ -57,7 +57,7 @@ impl Observe for Alone {
         Ok(false)
     }
 
-    fn takes_time(&self) -> bool {
+    fn looks(&self) -> bool {
         false
     }
 }
@@ -65,14 +65,15 @@ impl Observe for Alone {
 /// Work, in multiplications, between two looks at the clock: well under a millisecond.
 const WORK: usize = 1 << 18;
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Work that takes less than a microsecond, and how often the time is asked for meanwhile before it is looked up again:
-/// that takes as long as a hundred multiplications.
-const MOMENT: usize = 1 << 11;
-const OFTEN: u32 = 8;
+/// Work that takes a microsecond or two, and how often the time is asked for meanwhile before it is looked up again: that
+/// takes as long as a third of a step over few rows.
+const MOMENT: usize = 1 << 13;
+const OFTEN: u32 = 32;
 
 /// Counts work, now and then looks at the clock, and every 50 ms lets the observer look up.
 pub struct Watch<'a> {
     observe: &'a mut dyn Observe,
+    shown: bool,
     reached: Reached,
     work: usize,
     began: Instant,
@@ -89,8 +90,8 @@ impl<'a> Watch<'a> {
     pub fn new(observe: &'a mut dyn Observe) -> Self {
         let now = Instant::now();
         let reached = Reached { epoch: 0, loss: f64::NAN };
-        let (work, began, looked, interval) = (0, now, now, INTERVAL);
-        Watch { observe, reached, work, began, looked, interval, seconds: 0.0, then: 0, left: 0 }
+        let (shown, work, began, looked, interval) = (observe.looks(), 0, now, now, INTERVAL);
+        Watch { observe, shown, reached, work, began, looked, interval, seconds: 0.0, then: 0, left: 0 }
     }
 
     /// Says that `work` more multiplications are done.
@@ -113,19 +114,21 @@ impl<'a> Watch<'a> {
         self.observe.look_up(self.reached)
     }
 
-    /// Says that an epoch is over.
+    /// Says that an epoch is over, and shows it to whoever looks; whether the run is to stop.
     ///
     /// # Errors
     /// What the observer answers.
+    #[inline]
     pub fn epoch(&mut self, state: &State) -> Result<bool, Error> {
         self.reached = Reached { epoch: state.epoch, loss: state.loss };
-        if self.observe.takes_time() {
-            self.left = 0;
+        if !self.shown {
+            return Ok(false);
         }
+        self.left = 0; // others take their time
         self.observe.epoch(state)
     }
 
-    /// Seconds since the start, some microsecond ago.
+    /// Seconds since the start, some microseconds ago.
     #[inline]
     pub fn seconds(&mut self) -> f64 {
         if self.left == 0 || self.work.wrapping_sub(self.then) >= MOMENT {

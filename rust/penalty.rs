@@ -67,10 +67,12 @@ impl Penalty<'_> {
     /// Euclidean length of the gradient, `penalised` coordinates first; where not all is smooth of the proximal
     /// gradient `(w - prox(w - rate grad)) / rate`, which is zero exactly at the minimum, worked out without that
     /// subtraction.
+    #[inline(always)]
     pub fn gradient_norm(&self, theta: &[f64], grad: &[f64], penalised: usize, rate: f64) -> f64 {
-        if self.is_smooth() {
-            return norm(grad.iter().copied());
-        }
+        if self.is_smooth() { norm(grad.iter().copied()) } else { self.proximal_norm(theta, grad, penalised, rate) }
+    }
+
+    fn proximal_norm(&self, theta: &[f64], grad: &[f64], penalised: usize, rate: f64) -> f64 {
         norm(theta.iter().zip(grad).enumerate().map(|(j, (&w, &g))| {
             let scale = self.scale(j);
             if j >= penalised || scale == 0.0 {

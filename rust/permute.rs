@@ -21,6 +21,33 @@ pub struct Pcg64 {
 impl Pcg64 {
     const MULTIPLIER: u128 = 0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645;
 
+    /// The state of `Generator(PCG64(seed))`: `SeedSequence` spreads the bits of the seed over four words, and draws eight
+    /// from them. After O'Neill, "Developing a seed_seq Alternative" (2015).
+    pub fn seeded(seed: u128) -> Self {
+        /// Hashes with a constant that is another for each word.
+        fn hash(word: u32, constant: &mut u32, factor: u32) -> u32 {
+            let mixed = word ^ *constant;
+            *constant = constant.wrapping_mul(factor);
+            let mixed = mixed.wrapping_mul(*constant);
+            mixed ^ mixed >> 16
+        }
+        let mut constant = 0x43b0_d7e5;
+        let mut pool: [u32; 4] = std::array::from_fn(|i| hash((seed >> (32 * i)) as u32, &mut constant, 0x931e_8875));
+        for from in 0..4 {
+            for to in (0..4).filter(|&to| to != from) {
+                let other = hash(pool[from], &mut constant, 0x931e_8875).wrapping_mul(0x4973_f715);
+                let mixed = pool[to].wrapping_mul(0xca01_f9dd).wrapping_sub(other);
+                pool[to] = mixed ^ mixed >> 16;
+            }
+        }
+        let mut constant = 0x8b51_f9dd;
+        let drawn: [u128; 8] = std::array::from_fn(|i| hash(pool[i % 4], &mut constant, 0x58f3_8ded).into());
+        let number = |at: usize| drawn[at + 1] << 96 | drawn[at] << 64 | drawn[at + 3] << 32 | drawn[at + 2];
+        let increment = number(4) << 1 | 1;
+        let state = increment.wrapping_add(number(0)).wrapping_mul(Self::MULTIPLIER).wrapping_add(increment);
+        Pcg64 { state, increment, half: 0, spare: false }
+    }
+
     fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_mul(Self::MULTIPLIER).wrapping_add(self.increment);
         ((self.state >> 64) as u64 ^ self.state as u64).rotate_right((self.state >> 122) as u32)
@@ -179,6 +206,16 @@ mod tests {
         half: 0,
         spare: false,
     };
+
+    #[test]
+    fn seeds_are_spread_as_numpy_does() {
+        let long = Pcg64 {
+            state: 48_690_681_323_812_418_667_715_103_375_121_470_648,
+            increment: 272_767_662_227_234_946_026_794_241_560_687_403_723,
+            ..SEED_0
+        };
+        assert_eq!([0, 0x1234_5678_9abc_def0_0fed_cba9].map(Pcg64::seeded), [SEED_0, long]);
+    }
 
     #[test]
     fn permutations_are_those_of_numpy() {

@@ -16,7 +16,7 @@ use numpy::{
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList, PyString};
+use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString};
 
 use crate::data::{Dense, Pick, Problem, Rows, Standard};
 use crate::descent::{Function, descend};
@@ -352,7 +352,7 @@ impl Observe for Outside<'_> {
         }))
     }
 
-    fn takes_time(&self) -> bool {
+    fn looks(&self) -> bool {
         self.callback.is_some()
     }
 }
@@ -405,7 +405,7 @@ fn solve<'py>(
     let threads = config.getattr(intern!(py, "threads"))?.extract()?;
     let rng = &config.getattr(intern!(py, "rng"))?;
     let draws = run.batch_size.is_some() && run.shuffle != Shuffle::No;
-    let start = if draws { pcg64(rng)? } else { None };
+    let start = if draws { generator(rng)? } else { None };
     let shared = config.getattr(intern!(py, "rng_is_shared"))?.extract()?;
     let failure = Failure::default();
     let validation = config.getattr(intern!(py, "validation"))?;
@@ -539,6 +539,14 @@ fn permutation(rng: &Py<PyAny>, n: usize, order: &mut Vec<u32>) -> PyResult<()> 
         order.extend(drawn.as_slice()?.iter().map(|&i| u32::try_from(i).unwrap_or(count))); // which is no row
         Ok(())
     })
+}
+
+/// The state that a run draws from, of a seed or of NumPy's own Generator over PCG64; None of all others.
+fn generator(rng: &Bound<PyAny>) -> PyResult<Option<Pcg64>> {
+    match rng.cast::<PyInt>() {
+        Ok(seed) => Ok(Some(Pcg64::seeded(seed.extract()?))),
+        Err(_) => pcg64(rng),
+    }
 }
 
 /// The state of NumPy's own Generator over PCG64; None of all others.

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::history::{History, Record};
 use crate::kernels::{Bound, Queue, TURN};
 use crate::lazy::{Lazy, Turns};
-use crate::objective::{Batches, InTurn, Objective, Scratch};
+use crate::objective::{Batches, Few, InTurn, Objective, Scratch};
 use crate::observe::{Observe, State, Watch};
 use crate::optimizer::Optimizer;
 use crate::sampler::{LookUp, Permute, Sampler, Shuffle};
@@ -132,6 +132,8 @@ struct Run<'a> {
     /// The same, with the numbers of each row together.
     visited: &'a Objective<'a>,
     validation: Option<&'a Objective<'a>>,
+    /// All rows, if they are, and every step takes them.
+    few: Option<Few<'a>>,
     config: &'a mut Config,
     watch: Watch<'a>,
     scratch: Scratch,
@@ -188,6 +190,7 @@ impl<'a> Run<'a> {
             objective,
             visited,
             validation,
+            few: if config.batch_size.is_none() { objective.few() } else { None },
             watch: Watch::new(observe),
             scratch: Scratch::default(),
             history: History::expecting(records),
@@ -213,7 +216,7 @@ impl<'a> Run<'a> {
             theta,
             config,
         };
-        run.gradient(visited, &objective.all())?;
+        run.gradient_of_all()?;
         run.measure();
         let at_zero = run.theta.iter().all(|&theta| theta == 0.0);
         let zero = if at_zero { run.loss } else { run.exact(&vec![0.0; run.theta.len()])? };
@@ -227,7 +230,7 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// One epoch is one step.
+    /// One epoch is one step. What each takes is compiled into the loop: calls take as long as few rows do.
     fn full_batch(&mut self) -> Result<Status, Error> {
         let mut plateau = self.plateau();
         let small = match self.config.tol {
@@ -244,7 +247,7 @@ impl<'a> Run<'a> {
             self.look_ahead()?;
             self.step(self.objective, 0);
             self.epochs += 1;
-            self.gradient(self.objective, &self.objective.all())?;
+            self.gradient_of_all()?;
             self.measure();
             let record = self.config.record == Record::Epochs
                 || self.config.record.wants_step(self.config.steps_before + self.steps);
@@ -255,7 +258,7 @@ impl<'a> Run<'a> {
             }
             self.keep_best(val_loss.unwrap_or(self.loss));
             let settled = val_loss.is_some_and(|loss| plateau.as_mut().is_some_and(|plateau| plateau.reached(loss)));
-            if settled || self.small_gradient(small) || self.halve(self.loss)? {
+            if settled || self.small_gradient(small) || (self.halving.is_some() && self.halve(self.loss)?) {
                 return Ok(Status::Converged);
             }
             if stop {
@@ -266,6 +269,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether the gradient is so short that the run has converged.
+    #[inline(always)]
     fn small_gradient(&self, small: f64) -> bool {
         let mut certified = f64::NEG_INFINITY;
         if self.config.certificate > 0.0 && self.validation.is_none() {
@@ -287,7 +291,7 @@ impl<'a> Run<'a> {
         if factor < 1.0 && self.config.batch_size.is_none() {
             if grew {
                 self.theta.copy_from_slice(&self.best.0);
-                self.gradient(self.objective, &self.objective.all())?;
+                self.gradient_of_all()?;
                 self.measure();
             }
             self.config.optimizer.init(&self.theta);
@@ -643,15 +647,31 @@ impl<'a> Run<'a> {
         Ok((sum, penalty))
     }
 
+    /// The same over all rows.
+    #[inline(always)]
+    fn gradient_of_all(&mut self) -> Result<(), Error> {
+        let Some(few) = &self.few else { return self.gradient(self.visited, &self.objective.all()).map(drop) };
+        let loss = self.objective.gradient_of(few, &self.theta, &mut self.grad, &mut self.watch)?;
+        self.loss = loss + self.objective.penalty(&self.theta);
+        Ok(())
+    }
+
     /// Takes the gradient where the update rule wants it, if that is not where the run stands.
+    #[inline(always)]
     fn look_ahead(&mut self) -> Result<(), Error> {
-        if let Some(z) = self.config.optimizer.look_ahead() {
-            self.objective.gradient(&self.objective.all(), z, &mut self.grad, &mut self.scratch, &mut self.watch)?;
-        }
+        let Some(z) = self.config.optimizer.look_ahead() else { return Ok(()) };
+        match &self.few {
+            Some(few) => self.objective.gradient_of(few, z, &mut self.grad, &mut self.watch)?,
+            None => {
+                let all = self.objective.all();
+                self.objective.gradient(&all, z, &mut self.grad, &mut self.scratch, &mut self.watch)?
+            }
+        };
         Ok(())
     }
 
     /// One update along `grad`; `row` is the first of its batch.
+    #[inline(always)]
     fn step(&mut self, of: &Objective, row: usize) {
         let Config { optimizer, schedule, implicit, .. } = &mut *self.config;
         self.steps += 1;
@@ -675,6 +695,7 @@ impl<'a> Run<'a> {
     }
 
     /// Sets `grad_norm` to the length of `grad`.
+    #[inline(always)]
     fn measure(&mut self) {
         self.grad_norm =
             self.objective.penalty.gradient_norm(&self.theta, &self.grad, self.objective.coefs(), self.rate);
@@ -700,6 +721,7 @@ impl<'a> Run<'a> {
         }
     }
 
+    #[inline(always)]
     fn keep_best(&mut self, loss: f64) {
         self.worst = self.worst.max(loss);
         if loss < self.best.1 {
@@ -710,6 +732,7 @@ impl<'a> Run<'a> {
     }
 
     /// Records where the run is and shows it to the observer, as asked; `true` if the observer wants to stop.
+    #[inline(always)]
     fn report(&mut self, loss: f64, val_loss: Option<f64>, record: bool, show: bool) -> Result<bool, Error> {
         let Run { objective, config, watch, history, theta, grad_norm, rate, epochs, steps, due, stride, .. } = self;
         let (coef, intercept) = theta.split_at(objective.coefs());

@@ -132,6 +132,16 @@ def test_same_seed_same_bits_and_other_seed_other_bits():
     assert len({tuple(fit(batch_size=4, rng=rng).coef) for rng in seeds}) == 1
 
 
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 2**127 + 2**64 + 5, 2**128 - 1, 2**128])
+def test_a_seed_of_any_size_is_spread_as_numpy_does(seed, monkeypatch):
+    options = {"batch_size": 4, "epochs": 2}
+    expected = fit(**options, rng=np.random.default_rng(seed)).coef.tolist()
+    assert fit(**options, rng=seed).coef.tolist() == expected
+    assert fit(**options, rng=None).coef.tolist() != fit(**options, rng=None).coef.tolist(), "a fresh one each time"
+    monkeypatch.setattr("fastgd._door._is_known", lambda: False)  # of a NumPy with another default
+    assert fit(**options, rng=seed).coef.tolist() == expected
+
+
 def test_tail_average_is_the_mean_of_the_later_half():
     for epochs, first in ((1, 0), (4, 2), (5, 2)):
         plain = fit(batch_size=8, epochs=epochs, rng=0, record="step")

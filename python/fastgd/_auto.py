@@ -55,7 +55,7 @@ _NARROW, _FILLED = 1000, 10_000
 BY_RATE = {"adagrad": 0.01, "rmsprop": 0.01, "adam": 0.001}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)  # not frozen, as `Problem`
 class Plan:
     """A request in which nothing is left to choose.
 
@@ -130,16 +130,18 @@ def make_plan(
     elif record is not None:
         record = _door.integer(record, "record")
     shuffle, fit_intercept = _door.shuffling(shuffle), _door.flag(fit_intercept, "fit_intercept")
-    draws = (batch_size is not None and shuffle) or isinstance(init, (tuple, list))
-    sound = rng is None or (type(rng) is int and rng >= 0)
-    drawn = _door.generator(rng) if draws or not sound else None
+    drawn: np.random.Generator | int | None = None
+    if isinstance(init, (tuple, list)) or not _door.is_seed(rng):
+        drawn = _door.generator(rng)
+    elif batch_size is not None and shuffle:
+        drawn = _door.seed(rng)
 
-    given = classes_of(coef_of(init))
+    begun = coef_of(init)
+    given = classes_of(begun)
     loss = make_loss(loss, problem.y, classes=given)
     facts = facts_of(loss[0])
     schedule = _core.choose("schedule", *_door.choice(schedule, "schedule"))
-    numbers = lr, epochs
-    automatic, endless = (_is_auto(value) for value in numbers)
+    automatic, endless = _is_auto(lr), _is_auto(epochs)
     lr = lr if automatic else _door.positive(lr, "lr", auto=True)
     epochs = epochs if endless else _door.integer(epochs, "epochs", auto=True)
     if endless and schedule[0] in ("linear", "cosine"):
@@ -160,7 +162,7 @@ def make_plan(
     elif tol is not None:
         tol = _door.non_negative(exact, "tol", auto=True)
     validation = check_validation(problem, X_val, y_val, loss, classes=max(n, given))
-    problem = with_classes(problem, loss, coef_of(init))
+    problem = with_classes(problem, loss, begun)
     check_classes(problem, validation)
     l1, l2 = _door.non_negative(l1, "l1"), _door.non_negative(l2, "l2")
     positive = _door.flag(positive, "positive")
@@ -201,7 +203,7 @@ def make_plan(
         validation=validation,
         threads=threads,
         rng=drawn,
-        rng_is_shared=drawn is rng or isinstance(rng, np.random.BitGenerator),
+        rng_is_shared=not _door.is_seed(rng) and (drawn is rng or isinstance(rng, np.random.BitGenerator)),
     )
     return _put(problem, config, standardize=standardize, engine=engine, automatic=automatic, endless=endless)
 

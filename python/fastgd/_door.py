@@ -5,11 +5,13 @@ Every refusal names the argument, what was given, and what is accepted.
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
+import os
 import reprlib
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from fastgd import _columns, _core, _sparse
 from fastgd._sparse import Csr
 
+T = TypeVar("T")
 Array = NDArray[np.float64]
 #: full rows may also be stored as float32, and rows may be sparse
 Full = NDArray[np.float64] | NDArray[np.float32]
@@ -31,7 +34,7 @@ def rows(X: Any, *, name: str = "X", check: bool = True) -> Rows:
     A one-dimensional X is one feature. Without `check` full rows may hold what is not finite, and whoever asked looks
     later: see `finite`.
     """
-    if _sparse.is_sparse(X):
+    if type(X) is not np.ndarray and _sparse.is_sparse(X):
         return _sparse.read(X, name)
     return full_rows(X, name=name, check=check)
 
@@ -40,11 +43,13 @@ def full_rows(X: Any, *, name: str = "X", check: bool = True) -> Full:
     """The same of what is not sparse."""
     values = real_array(X, name)
     shape = values.shape
-    if values.ndim == 1:
+    if len(shape) == 1:
         values = values.reshape(-1, 1)
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"{name} must be (n, d) with n >= 1 rows and d >= 1 features, got shape {shape}")
-    dtype = _NARROW if values.dtype.kind == "f" and values.dtype.itemsize == 4 else _WIDE
+    dtype = values.dtype
+    if dtype is not _WIDE:
+        dtype = _NARROW if dtype.kind == "f" and dtype.itemsize == 4 else _WIDE
     values = _plain(values, dtype, by_columns=True)
     return finite(values, name, X) if check else values
 
@@ -101,11 +106,10 @@ def real(
     value: Any, name: str, accepted: str = "a finite number", *, low: float = -np.inf, above: bool = False
 ) -> float:
     """A finite number >= low, or > low if `above`."""
-    if type(value) is not float:  # which is what most give
-        if isinstance(value, np.ndarray) and value.ndim == 0:
-            value = value[()]
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-            raise TypeError(f"{name} must be {accepted}, got {value!r}")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be {accepted}, got {value!r}")
     try:
         number = float(value)
     except OverflowError:
@@ -121,11 +125,15 @@ def _or_auto(accepted: str, auto: bool) -> str:
 
 def positive(value: Any, name: str, *, auto: bool = False) -> float:
     """A finite number > 0; `auto` only tells that "auto" would be accepted too."""
+    if type(value) is float and 0.0 < value < np.inf:  # which is what most give
+        return value
     return real(value, name, _or_auto("a finite number > 0", auto), low=0.0, above=True)
 
 
 def non_negative(value: Any, name: str, *, auto: bool = False) -> float:
     """A finite number >= 0."""
+    if type(value) is float and 0.0 <= value < np.inf:
+        return value
     return real(value, name, _or_auto("a finite number >= 0", auto), low=0.0)
 
 
@@ -168,6 +176,31 @@ def choice(value: Any, name: str) -> tuple[str, dict[str, float]]:
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
         return value[0], {str(key): real(given, f"{key} of {name} '{value[0]}'") for key, given in value[1].items()}
     raise TypeError(f"{name} must be a name or (name, {{parameter: value}}), got {value!r}")
+
+
+def made(kind: type[T], /, **fields: Any) -> T:
+    """A dataclass with all its fields at once: one after the other they would take a tenth of a call of few steps."""
+    one = object.__new__(kind)
+    object.__setattr__(one, "__dict__", fields)  # which no class may refuse, frozen or not
+    return one
+
+
+def is_seed(rng: Any) -> bool:
+    """Whether it makes a generator that nobody else has: an integer of 128 bits, or None for a fresh one."""
+    return rng is None or (type(rng) is int and 0 <= rng < 2**128)
+
+
+def seed(rng: int | None) -> np.random.Generator | int:
+    """A generator that nobody else has, or its seed where the engine comes from that to the same numbers."""
+    if not _is_known():
+        return generator(rng)
+    return int.from_bytes(os.urandom(16), "little") if rng is None else rng
+
+
+@functools.cache
+def _is_known() -> bool:
+    """Whether NumPy's generators are over PCG64, which the engine knows: a later release may have another."""
+    return type(np.random.default_rng(0).bit_generator) is np.random.PCG64
 
 
 def generator(rng: Any) -> np.random.Generator:

@@ -235,45 +235,17 @@ def fit(
     >>> print(f"{result.status}: y = {result.coef[0]:.2f} x + {result.intercept:.2f}")
     max_epochs: y = 2.00 x + 1.00
     """
-    return run(
-        _core.solve,
-        X,
-        y,
-        loss=loss,
-        lr=lr,
-        epochs=epochs,
-        batch_size=batch_size,
-        shuffle=shuffle,
-        optimizer=optimizer,
-        schedule=schedule,
-        l1=l1,
-        l2=l2,
-        fit_intercept=fit_intercept,
-        standardize=standardize,
-        init=init,
-        sample_weight=sample_weight,
-        X_val=X_val,
-        y_val=y_val,
-        average=average,
-        tol=tol,
-        patience=patience,
-        record=record,
-        exact_loss=exact_loss,
-        rng=rng,
-        engine=engine,
-        threads=threads,
-        callback=callback,
-        progress=progress,
-        positive=positive,
-    )
+    return run(_core.solve, locals())  # all arguments, and nothing else yet
 
 
 #: an automatic rate is halved at most so often
 _HALVINGS = 30
 
 
-def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, progress: Any, **request: Any) -> FitResult:
-    """Check the request, let `solve` do the work, shape the answer: for the engine and the reference alike."""
+def run(solve: Solve, request: dict[str, Any]) -> FitResult:
+    """Check what `fit` was given, let `solve` do the work, shape the answer: for the engine and the reference alike."""
+    X, y, sample_weight = request.pop("X"), request.pop("y"), request.pop("sample_weight")
+    callback, progress = request.pop("callback"), request.pop("progress")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {callback!r}")
     make_bar = bars() if _door.flag(progress, "progress") else None
@@ -281,8 +253,8 @@ def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, prog
     problem = make_problem(X, y, sample_weight, later=True)
     with np.errstate(all="ignore"):  # what is too large or too small for a float64 ends in a status
         plan = make_plan(problem, **request)
-        again = plan.automatic_lr and plan.config.rng is not None
-        state = copy.deepcopy(plan.config.rng.bit_generator.state) if again and plan.config.rng else None
+        rng = plan.config.rng if plan.automatic_lr and not isinstance(plan.config.rng, int) else None
+        state = None if rng is None else copy.deepcopy(rng.bit_generator.state)
         halvings = 0
         total = None if plan.automatic_epochs else plan.config.epochs
         with nullcontext() if make_bar is None else make_bar(total) as told:
@@ -294,8 +266,8 @@ def run(solve: Solve, X: Any, y: Any, *, sample_weight: Any, callback: Any, prog
                     break
                 halvings += 1
                 plan = plan.with_rate(plan.config.lr / 2)
-                if plan.config.rng is not None and state is not None:
-                    plan.config.rng.bit_generator.state = state
+                if rng is not None and state is not None:
+                    rng.bit_generator.state = state
             if refines(plan, solution):
                 solution = refine(solve, plan, solution, observe, told)
             if told is not None:
@@ -319,7 +291,8 @@ def _observer(callback: Callable[[State], bool | None], plan: Plan, handling: An
 
 
 def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
-    config, columns = plan.config, dict(solution["history"])
+    config = plan.config
+    columns: dict[str, Any] = dict(solution["history"])
     coef, intercept = plan.back(solution["coef"], solution["intercept"])
     coef, intercept = np.ascontiguousarray(coef), np.ascontiguousarray(intercept)
     beyond = not (_core.finite(coef) and _core.finite(intercept))
@@ -332,7 +305,7 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
         coef, last, coefs, intercepts = coef[0], float(intercept[0]), coefs[:, 0], intercepts[:, 0]
     columns["coef"], columns["intercept"] = np.ascontiguousarray(coefs), np.ascontiguousarray(intercepts)
     if config.validation is None:
-        columns.pop("val_loss", None)
+        columns["val_loss"] = None
     message = _message(plan, solution, beyond=beyond and solution["n_steps"] > 0) + _returned(config, solution)
     if least_at_zero(config.loss) and solution["n_steps"] and not np.any(coef):
         message += "; with all coefficients 0 this loss is 0, the least it can be: hinge asks for more"
@@ -343,7 +316,8 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
     elif solution["halvings"]:
         times = solution["halvings"]
         message += f"; the rate was halved {times} time{'' if times == 1 else 's'}, as a loss with kinks asks for"
-    result = FitResult(
+    result = _door.made(
+        FitResult,
         coef=coef,
         intercept=last,
         loss=solution["loss"],
@@ -356,7 +330,8 @@ def _finish(plan: Plan, solution: Solution, halvings: int) -> FitResult:
         engine=plan.engine,
         standardized=plan.frame is not None,
         features=plan.problem.names,
-        history=History(**columns),
+        target=None,
+        history=_door.made(History, **columns),
         options=resolved(plan),
     )
     if result.status == "diverged":
@@ -423,8 +398,10 @@ _OPTIONS = (
 
 def resolved(plan: Plan) -> dict[str, Any]:
     """The request as a result tells it."""
-    config = plan.config
-    return {name: getattr(config, name) for name in _OPTIONS} | {"average": "tail" if config.tail_average else False}
+    config = plan.config.__dict__
+    options = {name: config[name] for name in _OPTIONS}
+    options["average"] = "tail" if plan.config.tail_average else False
+    return options
 
 
 def _message(plan: Plan, solution: Solution, *, beyond: bool) -> str:

@@ -20,7 +20,7 @@ from fastgd._standard import Frame
 from fastgd.result import FitResult
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)  # not frozen: a call of few steps would spend a tenth of its time on so many fields
 class Problem:
     """Rows (n, d) in C or Fortran order or sparse, targets (n, K), weights (n,) or None: aligned, finite
     (X once it is seen).
@@ -58,7 +58,7 @@ class Problem:
         return X if self.frame is None else self.frame.rows(X)
 
 
-@dataclass(eq=False)  # not frozen: a call of few steps would spend a tenth of its time on so many fields
+@dataclass(eq=False)  # not frozen, as `Problem`
 class Config:
     """A request in which nothing is left to choose, and nothing is changed. Choices are (name, all parameters)."""
 
@@ -100,7 +100,8 @@ class Config:
     validation: Problem | None
     #: for passes over many rows, at most; they change no bit
     threads: int
-    rng: np.random.Generator | None
+    #: a generator, or the seed of one that nobody else sees
+    rng: np.random.Generator | int | None
     #: somebody else may draw from it, and is to find it where the permutations have left it
     rng_is_shared: bool
 
@@ -160,9 +161,8 @@ def make_problem(X: Any, y: Any, sample_weight: Any = None, *, later: bool = Fal
         rows = rows.emptied(counted) if isinstance(rows, Csr) else np.where(counted[:, None], rows, rows[first])
         targets = np.where(counted if targets.ndim == 1 else counted[:, None], targets, targets[first])
     one = targets.ndim == 1
-    return Problem(
-        rows, targets.reshape(len(rows), -1), weights, single=one, names=_columns.names(X), unseen=X if later else None
-    )
+    unseen = X if later else None
+    return Problem(rows, targets.reshape(len(rows), -1), weights, one, None, _columns.names(X), unseen)
 
 
 #: so many classes are taken at their word; more than rows beyond it are labels, each of which would have coefficients
@@ -287,7 +287,7 @@ def coef_of(init: Any) -> Any:
 
 
 def make_start(
-    init: Any, problem: Problem, *, fit_intercept: bool, positive: bool, rng: np.random.Generator | None
+    init: Any, problem: Problem, *, fit_intercept: bool, positive: bool, rng: np.random.Generator | int | None
 ) -> tuple[Array, Array]:
     """The first coefficients (K, d) and intercepts (K,)."""
     outputs, d = problem.outputs, problem.X.shape[1]
@@ -303,7 +303,7 @@ def make_start(
         if init[0] != "normal":
             raise ValueError(f"init must be {accepted}, got {init!r}")
         std = _door.non_negative(init[1], "std of init")
-        assert rng is not None
+        assert isinstance(rng, np.random.Generator)
         drawn = rng.normal(0.0, std, of_coef).reshape(outputs, d)
         return np.maximum(drawn, 0.0) if positive else drawn, np.zeros(outputs)
     coef = _door.vector(init[0], of_coef, "coef of init")

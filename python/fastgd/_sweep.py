@@ -94,7 +94,8 @@ def sweep(X: Any, y: Any, lr: Any, *, epochs: int, **fit_options: Any) -> Sweep:
     losses = _table(len(rates), epochs, outputs * (problem.X.shape[1] + 1))
     with np.errstate(all="ignore"):
         plan = make_plan(problem, lr=rates[0], epochs=epochs, **request, shared=True)
-        status, turns, rng = [], [], plan.config.rng
+        status, turns = [], []
+        rng = None if isinstance(plan.config.rng, int) else plan.config.rng
         start = end = None if rng is None else copy.deepcopy(rng.bit_generator.state)
         longest = -1
         with nullcontext() if make_bar is None else make_bar(len(rates) * epochs) as told:

@@ -172,39 +172,45 @@ pub(super) struct Singles<'a, T, F, G> {
     pub s: &'a [f64],
     pub f: F,
     pub g: G,
-    /// Of losses, slopes, and slopes times x.
+    /// Of slopes times x, slopes, and losses.
     pub sums: &'a mut [f64; 3],
 }
 
 impl<T: Element, F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Work for Singles<'_, T, F, G> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        if self.s.is_empty() { self.by_eight::<V, false>() } else { self.by_eight::<V, true>() }
+        match (self.lines, self.s.is_empty()) {
+            (Lines::Together { stride: 1, .. }, true) => self.by_eight::<V, true, false>(),
+            (Lines::Together { stride: 1, .. }, false) => self.by_eight::<V, true, true>(),
+            (_, true) => self.by_eight::<V, false, false>(),
+            (_, false) => self.by_eight::<V, false, true>(),
+        }
     }
 }
 
 impl<T: Element, F: Fn(f64, f64) -> f64, G: Fn(f64, f64) -> f64> Singles<'_, T, F, G> {
     /// Eight rows are a lane.
     #[inline(always)]
-    fn by_eight<V: Lanes, const WEIGHTED: bool>(self) {
+    fn by_eight<V: Lanes, const TOGETHER: bool, const WEIGHTED: bool>(self) {
         let (walk, mut sums) = (Walk::new(self.lines, 1), [V::zero(); 3]);
-        let together = walk.at.is_none() && walk.stride == 1;
         let (y, rest) = self.y[..walk.count].as_chunks::<LANES>();
+        let x = if TOGETHER { &walk.values.as_chunks().0[..y.len()] } else { &[] };
         for (c, y) in y.iter().enumerate() {
-            let x = if together { load(&walk.values.as_chunks().0[c]) } else { apart(walk, c * LANES, LANES) };
+            let x = if TOGETHER { load(&x[c]) } else { apart(walk, c * LANES, LANES) };
             let [values, slopes] = self.at_lanes::<V, WEIGHTED>(x, y, c * LANES);
             let slopes = V::load(&slopes);
-            sums = [sums[0].add(V::load(&values)), sums[1].add(slopes), sums[2].add_product(x, slopes)];
+            sums = [sums[0].add_product(x, slopes), sums[1].add(slopes), sums[2].add(V::load(&values))];
         }
         if !rest.is_empty() {
             let (first, count, mut y) = (y.len() * LANES, rest.len(), [0.0; LANES]);
             V::load_part(rest).store(&mut y);
-            let x = if together { load_part(&walk.values[first..][..count]) } else { apart(walk, first, count) };
+            let x = if TOGETHER { load_part(&walk.values[first..]) } else { apart(walk, first, count) };
             let [values, slopes] = self.at_lanes::<V, WEIGHTED>(x, &y, first);
             let (values, slopes) = (V::load_part(&values[..count]), V::load_part(&slopes[..count]));
-            sums = [sums[0].add(values), sums[1].add(slopes), sums[2].add_product(x, slopes)];
+            sums = [sums[0].add_product(x, slopes), sums[1].add(slopes), sums[2].add(values)];
         }
-        *self.sums = [sums[0].total(), sums[1].total(), sums[2].total()];
+        let [products, slopes, values] = sums;
+        [self.sums[0], self.sums[1], self.sums[2], _] = V::totals([products, slopes, values, V::zero()]);
     }
 
     /// Losses and slopes of the rows from the first on.

@@ -55,7 +55,7 @@ pub fn singles<T: Element>(
     for (i, x) in each(lines, 1).enumerate() {
         let (x, s) = (x[0].into(), s.get(i).copied().unwrap_or(1.0));
         let (value, slope) = (s * f(x * w + b, y[i]), s * g(x * w + b, y[i]));
-        sums = [sums[0] + value, sums[1] + slope, sums[2] + slope * x];
+        sums = [sums[0] + slope * x, sums[1] + slope, sums[2] + value];
     }
     sums
 }

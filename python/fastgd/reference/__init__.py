@@ -65,7 +65,7 @@ def fit(request: dict[str, Any]) -> FitResult:
     >>> fastgd.reference.fit([1.0, 2.0], [2.0, 4.0], lr=0.1, epochs=2).n_steps
     2
     """
-    return run(solve, **request)
+    return run(solve, request)
 
 
 @_like(fastgd.gradient_descent)

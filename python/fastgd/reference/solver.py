@@ -147,7 +147,7 @@ class Run:
     def batches(self) -> str:
         """Many steps an epoch, each along the gradient of a few rows."""
         config, n = self.config, len(self.objective.X)
-        sampler = Sampler(n, config.batch_size, config.shuffle, config.rng)
+        sampler = Sampler(n, config.batch_size, config.shuffle, np.random.default_rng(config.rng))
         plateau = None if config.tol is None else Plateau(config.tol, config.patience, self.bounds.noise())
         if not self.bounds.hold(self.loss):
             return "diverged"
