@@ -1,5 +1,6 @@
 //! Exponential: exp, and log(1 + x) for x from 0 to 1, without branches or calls, so that blocks of numbers go through
-//! the processor's lanes. Off by two units in the last place at most; the same bits on every instruction set.
+//! the processor's lanes. Off by two units in the last place at most; the same bits on every instruction set, `exp_by`
+//! aside.
 
 /// Adding it leaves the nearest whole number in the lowest bits: 3/2 2^52.
 const WHOLE: f64 = 6_755_399_441_055_744.0;
@@ -10,19 +11,35 @@ const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 const LOWEST: f64 = -746.0;
 const HIGHEST: f64 = 710.0;
 
-/// e^x = 2^k e^r with |r| <= log(2) / 2, of which the series is summed.
+/// e^x
 #[inline(always)]
 pub fn exp(x: f64) -> f64 {
     let x = if x < LOWEST { LOWEST } else { x };
     let x = if x > HIGHEST { HIGHEST } else { x }; // a NaN stays what it is
-    let k = (x * std::f64::consts::LOG2_E + WHOLE) - WHOLE;
-    let r = (x - k * LN_2_HIGH) - k * LN_2_LOW;
-    let (r2, r4) = (r * r, (r * r) * (r * r));
-    let (low, middle) = (C[2] + r * C[3] + r2 * (C[4] + r * C[5]), C[6] + r * C[7] + r2 * (C[8] + r * C[9]));
-    let high = C[10] + r * C[11] + r2 * (C[12] + r * C[13]);
-    let series = 1.0 + (r + r2 * (low + r4 * (middle + r4 * high)));
+    let (series, k) = series(x, |sum, a, b| sum + a * b);
     let half = (k * 0.5 + WHOLE) - WHOLE; // in two factors, as 2^k may be too small or too large a number
     series * power(half) * power(k - half)
+}
+
+/// Where `exp_by` is right: up to so far from 0.
+pub const FAR: f64 = 700.0;
+
+/// e^x of |x| <= `FAR`, by whoever adds a product to a sum at once if they can.
+#[inline(always)]
+pub fn exp_by(x: f64, add: impl Fn(f64, f64, f64) -> f64) -> f64 {
+    let (series, k) = series(x, add);
+    series * power(k)
+}
+
+/// e^x = 2^k e^r with |r| <= log(2) / 2: the series of e^r, and k.
+#[inline(always)]
+fn series(x: f64, add: impl Fn(f64, f64, f64) -> f64) -> (f64, f64) {
+    let k = add(WHOLE, x, std::f64::consts::LOG2_E) - WHOLE;
+    let r = add(add(x, -k, LN_2_HIGH), -k, LN_2_LOW);
+    let (r2, r4) = (r * r, (r * r) * (r * r));
+    let four = |at: usize| add(add(C[at], r, C[at + 1]), r2, add(C[at + 2], r, C[at + 3]));
+    let (low, middle, high) = (four(2), four(6), four(10));
+    (1.0 + add(r, r2, add(low, r4, add(middle, r4, high))), k)
 }
 
 /// Where `near_1` is right to the last place or two: up to so far from 0.
@@ -95,6 +112,9 @@ mod tests {
         for i in -200_000..=200_000 {
             let x = f64::from(i) * 0.003_7;
             assert!(apart(exp(x), x.exp()) <= 2.0, "{x}: {} {}", exp(x), x.exp());
+            let far = f64::from(i) / 200_000.0 * FAR;
+            let found = [exp_by(far, |sum, a, b| sum + a * b), exp_by(far, |sum, a, b| a.mul_add(b, sum))];
+            assert!(found.iter().all(|&found| apart(found, far.exp()) <= 2.0), "{far}: {found:?}");
             let small = f64::from(i) * 1e-12;
             assert!(apart(exp(small), small.exp()) <= 2.0, "{small}");
             let near = f64::from(i) / 200_000.0 * NEAR;

@@ -17,7 +17,7 @@ mod walk;
 use std::sync::OnceLock;
 
 use self::lanes::Lanes;
-pub use self::turns::{Bond, Bound, Found, Queue, TURN, Turn};
+pub use self::turns::{Bond, Bound, Found, Moves, Queue, TURN, Turn};
 use crate::error::Error;
 
 /// A stored number.
@@ -328,6 +328,18 @@ pub fn softmax(set: Set, raw: &mut [f64], y: &[f64], s: &[f64], outputs: usize) 
     match set {
         Set::NAIVE => sum = naive::softmax(raw, y, s, outputs),
         _ => run(set, softmax::Softmax { raw, y, s, outputs, sum: &mut sum }),
+    }
+    sum
+}
+
+/// The same of up to `TURN` rows that step in turn: `raw` is what they find before the first of them, and becomes their
+/// steps.
+#[inline]
+pub fn softmax_in_turn(set: Set, raw: &mut [f64], y: &[f64], s: &[f64], outputs: usize, moves: &Moves) -> f64 {
+    let mut sum = 0.0;
+    match set {
+        Set::NAIVE => sum = naive::softmax_in_turn(raw, y, s, outputs, moves),
+        _ => run(set, softmax::InTurn { raw, y, s, outputs, moves, sum: &mut sum }),
     }
     sum
 }

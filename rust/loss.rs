@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::exponential::{NEAR, exp, ln_1p, near_1};
-use crate::kernels::{self, Columns, Downhill, Found, Set, Stored, TURN, Turn};
+use crate::kernels::{self, Columns, Downhill, Found, Moves, Set, Stored, TURN, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`; or, in a `block` of its own, in all those of a row.
@@ -35,6 +35,23 @@ pub trait Loss: Send + Sync {
         let Told { y, weight } = told;
         let (value, slope) = (|raw, y| self.value(raw, y), |raw, y| self.gradient(raw, y));
         kernels::pointwise(set, raw, y, weight, outputs, value, slope)
+    }
+
+    /// Of up to `TURN` rows with several outputs that step in turn: `raw`, what they predict before the first of them,
+    /// becomes their steps, scaled as `moves` says; returns the sum of `s_i loss_i` as each finds it.
+    fn in_turn(&self, set: Set, raw: &mut [f64], told: Told, outputs: usize, moves: &Moves) -> f64 {
+        let (count, mut sum) = (raw.len() / outputs, 0.0);
+        let width = told.y.len() / count;
+        for r in 0..count {
+            let (steps, later) = raw[r * outputs..].split_at_mut(outputs);
+            let told = Told { y: &told.y[r * width..][..width], weight: told.weight.get(r..=r).unwrap_or(&[]) };
+            sum += self.block(set, steps, told, outputs);
+            steps.iter_mut().for_each(|step| *step *= moves.scales[r]);
+            for (raw, shared) in later.chunks_exact_mut(outputs).zip(&moves.shared[r][r + 1..]) {
+                raw.iter_mut().zip(&*steps).for_each(|(raw, step)| *raw += shared * step);
+            }
+        }
+        sum
     }
 
     /// Of rows of one number x_i, which are told w x_i + b: the sums of the derivative of `s_i loss_i` times x_i, of the
@@ -400,6 +417,10 @@ impl Loss for Softmax {
 
     fn block(&self, set: Set, raw: &mut [f64], told: Told, outputs: usize) -> f64 {
         kernels::softmax(set, raw, told.y, told.weight, outputs)
+    }
+
+    fn in_turn(&self, set: Set, raw: &mut [f64], told: Told, outputs: usize, moves: &Moves) -> f64 {
+        kernels::softmax_in_turn(set, raw, told.y, told.weight, outputs, moves)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Bound, Columns, Downhill, Lines, Online, Queue, Set, Stored, TURN, Turn};
+use crate::kernels::{self, Bound, Columns, Downhill, Lines, Moves, Online, Queue, Set, Stored, TURN, Turn};
 use crate::loss::{Loss, Rates, Reduction, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
@@ -275,7 +275,7 @@ impl<'a> Objective<'a> {
         InTurn { bound, rates, tail, .. }: InTurn,
         scratch: &mut Scratch,
     ) -> Result<f64, Error> {
-        let (Problem { rows, outputs, told: width, d, .. }, count, set) = (*self.problem, batch.len(), self.set);
+        let (Problem { rows, outputs, d, .. }, count, set) = (*self.problem, batch.len(), self.set);
         let (w, b) = theta.split_at_mut(self.coefs());
         let Scratch { rows: room, raw, y, weight, often, bound: own, .. } = scratch;
         raw.resize(count * outputs, 0.0);
@@ -285,37 +285,33 @@ impl<'a> Objective<'a> {
             own.bind(set, false);
             queue = own.turns(0, count);
         }
-        let mut shared = [[0.0; TURN]; TURN];
+        let (factor, one) = (self.factor(1), b.len().min(1) as f64);
+        let (mut moves, mut sound) = (Moves::default(), true);
         let lines = if let Some(queue) = queue {
             if let Some(bond) = queue.bond() {
-                shared[..TURN - 1].copy_from_slice(&bond.shared);
+                moves.shared[..TURN - 1].copy_from_slice(&bond.shared);
+                sound = bond.sound;
             }
             queue.lines()
         } else {
             room.resize(count * d, 0.0);
             rows.fill(batch, d, room);
             let lines = Lines::Together { values: room, stride: d, beyond: 0 };
-            for (x, shared) in room.chunks_exact(d).zip(&mut shared) {
+            for (x, shared) in room.chunks_exact(d).zip(&mut moves.shared) {
                 kernels::forward(set, lines, d, x, &[], &mut shared[..count]);
             }
+            sound = moves.shared.as_flattened().iter().all(|shared| shared.is_finite());
             lines
         };
-        kernels::forward(set, lines, d, w, b, raw);
-        let pairs = || (0..count).flat_map(|r| (0..r).map(move |q| (q, r)));
-        if !pairs().all(|(q, r)| shared[q][r].is_finite()) {
+        if !sound {
             return Ok(f64::NAN);
         }
-        let (told, factor, one) = (self.problem.targets(batch, y, weight), self.factor(1), b.len().min(1) as f64);
-        let mut sum = 0.0;
-        for r in 0..count {
-            let (steps, later) = raw[r * outputs..].split_at_mut(outputs);
-            let told = Told { y: &told.y[r * width..][..width], weight: told.weight.get(r..=r).unwrap_or(&[]) };
-            sum += self.loss.block(self.set, steps, told, outputs);
-            steps.iter_mut().for_each(|step| *step *= -rates[r] * factor);
-            for (raw, shared) in later.chunks_exact_mut(outputs).zip(&shared[r][r + 1..]) {
-                raw.iter_mut().zip(&*steps).for_each(|(raw, step)| *raw += (shared + one) * step);
-            }
+        moves.shared.as_flattened_mut().iter_mut().for_each(|shared| *shared += one);
+        for (scale, rate) in moves.scales.iter_mut().zip(rates) {
+            *scale = -rate * factor;
         }
+        kernels::forward(set, lines, d, w, b, raw);
+        let sum = self.loss.in_turn(set, raw, self.problem.targets(batch, y, weight), outputs, &moves);
         if !sum.is_finite() {
             return Ok(sum);
         }

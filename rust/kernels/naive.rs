@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Bond, Columns, Downhill, Eight, Element, Found, Lines, Online, Slopes, Step, Sums, TURN, Turn};
+use super::{Bond, Columns, Downhill, Eight, Element, Found, Lines, Moves, Online, Slopes, Step, Sums, TURN, Turn};
 
 /// The rows one by one.
 fn each<T>(lines: Lines<'_, T>, d: usize) -> impl Iterator<Item = &[T]> {
@@ -201,6 +201,19 @@ pub fn softmax(raw: &mut [f64], y: &[f64], s: &[f64], outputs: usize) -> f64 {
         raw.iter_mut().for_each(|e| *e *= s / (others + of_y));
         raw[at] = -others * (s / (others + of_y));
         sum += s * (short + (others + (of_y - 1.0)).ln_1p());
+    }
+    sum
+}
+
+pub fn softmax_in_turn(raw: &mut [f64], y: &[f64], s: &[f64], outputs: usize, moves: &Moves) -> f64 {
+    let mut sum = 0.0;
+    for r in 0..y.len() {
+        let (steps, later) = raw[r * outputs..].split_at_mut(outputs);
+        sum += softmax(steps, &y[r..=r], s.get(r..=r).unwrap_or(&[]), outputs);
+        steps.iter_mut().for_each(|step| *step *= moves.scales[r]);
+        for (raw, shared) in later.chunks_exact_mut(outputs).zip(&moves.shared[r][r + 1..]) {
+            raw.iter_mut().zip(&*steps).for_each(|(raw, step)| *raw += shared * step);
+        }
     }
     sum
 }

@@ -67,6 +67,37 @@ fn softmax_agrees_with_its_naive_twin() {
 }
 
 #[test]
+fn softmax_in_turn_agrees_with_its_naive_twin() {
+    for set in Set::available() {
+        for (rows, outputs) in (1..=TURN).flat_map(|rows| [1, 2, 3, 8, 10, 16, 65].map(|outputs| (rows, outputs))) {
+            for (size, speed) in [(1.0, 0.1), (30.0, 1.0), (1000.0, 0.1), (1.0, 100.0), (1000.0, 1000.0)] {
+                let raw: Vec<f64> = wave(rows * outputs, 0.7).iter().map(|raw| size * raw).collect();
+                let y: Vec<f64> = (0..rows).map(|i| (i * 7 % outputs) as f64).collect();
+                let mut moves = Moves::default();
+                moves.shared.as_flattened_mut().copy_from_slice(&wave(TURN * TURN, 0.9));
+                moves.scales.copy_from_slice(&wave(TURN, 0.3).iter().map(|scale| speed * scale).collect::<Vec<_>>());
+                for s in [vec![], (0..rows).map(|i| (i % 3) as f64).collect()] {
+                    let (mut found, mut expected) = (raw.clone(), raw.clone());
+                    let sum = softmax_in_turn(set, &mut found, &y, &s, outputs, &moves);
+                    let truth = naive::softmax_in_turn(&mut expected, &y, &s, outputs, &moves);
+                    let what = format!("{set:?} rows={rows} outputs={outputs} size={size} speed={speed}");
+                    let apart = |found: f64, expected: f64| (found - expected).abs() / (size + speed);
+                    assert!(apart(sum, truth) <= 1e-11, "{what}: {sum} {truth}");
+                    for (found, expected) in found.iter().zip(&expected) {
+                        assert!(apart(*found, *expected) <= 1e-12 * (size + speed), "{what}: {found} {expected}");
+                    }
+                }
+            }
+        }
+        for wrong in [f64::NAN, f64::INFINITY] {
+            let (mut raw, moves) = (wave(3 * TURN, 0.7), Moves { scales: [-0.1; TURN], ..Moves::default() });
+            raw[10] = wrong;
+            assert!(!softmax_in_turn(set, &mut raw, &[1.0; TURN], &[], 3, &moves).is_finite(), "{set:?} {wrong}");
+        }
+    }
+}
+
+#[test]
 fn single_rows_agree_with_their_naive_twin() {
     let at = [3, 0, 7, 7, 1, 2, 9, 4, 5, 8, 6];
     let mut scales: Vec<f64> = (0..=at.len()).map(|i| 0.9f64.powi(i as i32)).collect();

@@ -158,6 +158,16 @@ impl Turn {
     }
 }
 
+/// What steps of rows with several outputs come to, a turn of them.
+#[derive(Debug, Clone, Default)]
+#[repr(C, align(64))]
+pub struct Moves {
+    /// How far a step of row q moves what row r > q finds.
+    pub shared: [[f64; TURN]; TURN],
+    /// What the slopes of each row are multiplied with to be its step, besides its weight.
+    pub scales: [f64; TURN],
+}
+
 /// What a row finds when its turn comes: its prediction then, the one before the turn, and what `ahead` made of that.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
