@@ -86,7 +86,7 @@ fn online<const D: usize>(bencher: Bencher, name: &str) {
         let line = Online { w: &mut w, b: &mut b, squares: false, scales: &[], tail: &mut [] };
         let steps = &mut |turn: &mut Turn| {
             let (y, rates) = (&y[turn.first..][..turn.count], &rates[turn.first..][..turn.count]);
-            kernels::steps(set, turn, |_| 0.0, |found, r| rates[r] * 2.0 * (found.raw - y[r]));
+            kernels::steps(set, turn, (), |raw, r| rates[r] * 2.0 * (raw - y[r]));
         };
         match black_box(&bound).turns(0, 64) {
             Some(queue) if Bound::takes(set, D) => kernels::in_turns(set, queue, line, steps),
