@@ -531,26 +531,27 @@ impl<'a> Run<'a> {
         let square = self.scale * self.scale * Norms::of(&self.w).square;
         let (raw, steps, squares) = (&mut self.raw, &mut self.steps, &mut self.squares);
         for room in [&mut *raw, steps, squares] {
-            room.resize(count, 0.0);
+            room.resize(count + TURN, 0.0); // for whole turns, whatever is left of the last
         }
         let scales = if penalty.l2 || self.scale != 1.0 { &self.scales[..] } else { &[] };
         let b = std::slice::from_mut(&mut self.intercept);
         let b = if fit_intercept { b } else { &mut [] };
         let line = Online { w: &mut self.w, b, squares: penalty.l2, scales, tail: &mut [] };
         let each = &mut |turn: &mut Turn| {
-            let (first, count) = (turn.first, turn.count);
+            let first = turn.first;
             let rates = Rates { each: &rates[first..], steepest: STEEPEST, implicit: 0.0 };
             loss.steps(set, turn, told.from(first), rates);
-            raw[first..first + count].copy_from_slice(&turn.raw[..count]);
+            raw[first..][..TURN].copy_from_slice(&turn.raw);
             if penalty.l2 {
-                steps[first..first + count].copy_from_slice(&turn.steps[..count]);
-                squares[first..first + count].copy_from_slice(&turn.square[..count]);
+                steps[first..][..TURN].copy_from_slice(&turn.steps);
+                squares[first..][..TURN].copy_from_slice(&turn.square);
             }
         };
         match queue {
             Some(queue) => kernels::in_turns(set, queue, line, each),
             None => kernels::online(set, lines, line, each),
         }
+        raw.truncate(count);
         let sum = if penalty.l2 { self.penalties(left, square, before) } else { 0.0 };
         self.scale = self.scales[count];
         self.eta = rates[count - 1];
