@@ -87,7 +87,7 @@ fn online<const D: usize>(bencher: Bencher, name: &str) {
         match black_box(&bound).turns(0, 64) {
             Some(queue) if Bound::takes(set, D, 1) => kernels::in_turns(set, queue, line, &mut |turn: &mut Turn| {
                 let (y, rates) = (&y[turn.first..][..turn.count], &rates[turn.first..][..turn.count]);
-                kernels::steps(set, turn, |_| 0.0, |found, r| rates[r] * 2.0 * (found.raw - y[r]));
+                kernels::steps(set, turn, (), |raw, r| rates[r] * 2.0 * (raw - y[r]));
             }),
             _ => kernels::online(set, black_box(lines), line, &mut |i, raw, _| rates[i] * 2.0 * (raw - y[i])),
         }

@@ -17,7 +17,7 @@ mod walk;
 use std::sync::OnceLock;
 
 use self::lanes::Lanes;
-pub use self::turns::{Bond, Bound, Found, Moves, Queue, TURN, Turn};
+pub use self::turns::{Bond, Bound, Moves, Queue, Series, TURN, Turn};
 use crate::error::Error;
 
 /// A stored number.
@@ -284,13 +284,14 @@ pub fn in_turns(set: Set, rows: Queue, line: Online, steps: &mut dyn FnMut(&mut 
     run(set, online::InTurns { rows, line, steps });
 }
 
-/// The steps of a turn, f(found, r) being that of row r. What takes long may be done by `ahead`, for all rows at once.
+/// The steps of a turn, f(raw, r) being that of row r; where f takes long, there may be a series that is right near by,
+/// and () else.
 #[inline]
-pub fn steps(set: Set, turn: &mut Turn, ahead: impl Fn(f64) -> f64, f: impl Fn(Found, usize) -> f64) {
+pub fn steps<const K: usize>(set: Set, turn: &mut Turn, series: impl Series<K>, f: impl Fn(f64, usize) -> f64) {
     match set {
-        _ if turn.count < TURN => naive::steps(turn, ahead, f),
-        Set::NAIVE => naive::steps(turn, ahead, f),
-        _ => run(set, online::Steps { turn, ahead, f }),
+        _ if turn.count < TURN => naive::steps(turn, f),
+        Set::NAIVE => naive::steps(turn, f),
+        _ => run(set, online::Steps { turn, series, f }),
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use crate::exponential::{NEAR, exp, ln_1p, near_1};
-use crate::kernels::{self, Columns, Downhill, Found, Moves, Set, Stored, TURN, Turn};
+use crate::exponential::{NEAR, TERMS, bends, exp, ln_1p};
+use crate::kernels::{self, Columns, Downhill, Moves, Series, Set, Stored, TURN, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`; or, in a `block` of its own, in all those of a row.
@@ -16,16 +16,9 @@ pub trait Loss: Send + Sync {
     /// d loss / d raw, or a subgradient
     fn gradient(&self, raw: f64, y: f64) -> f64;
 
-    /// What takes long of a derivative, at a prediction near by; for whoever writes a `gradient_from` of its own.
-    #[inline(always)]
-    fn ahead(&self, _near: f64) -> f64 {
-        0.0
-    }
-
-    /// d loss / d raw, sooner where it can be had from what `ahead` found.
-    #[inline(always)]
-    fn gradient_from(&self, found: Found, y: f64) -> f64 {
-        self.gradient(found.raw, y)
+    /// A bound on |d loss / d raw|.
+    fn steepest(&self) -> f64 {
+        f64::INFINITY
     }
 
     /// Over a block of rows: returns `sum_i s_i loss_i` and replaces each raw prediction by `s_i d loss_i / d raw`.
@@ -86,30 +79,30 @@ pub trait Loss: Send + Sync {
     /// The steps of rows in turn, each its rate times its weight times its slope. `told` and `rates` are theirs.
     /// Compiled once a loss and instruction set, with its formula inlined.
     fn steps(&self, set: Set, turn: &mut Turn, told: Told, rates: Rates) {
-        let Rates { each, steepest, implicit } = rates;
-        let (y, rate) = (a_turn(told.y), a_turn(each));
-        let ahead = |near| self.ahead(near);
-        let slope = |found, r: usize| self.gradient_from(found, y[r]).clamp(-steepest, steepest);
-        if told.weight.is_empty() && implicit == 0.0 {
-            return kernels::steps(set, turn, ahead, |found, r| rate[r] * slope(found, r));
+        let ([of_y, of_rates, of_weights], most) = (&mut [[0.0; TURN]; 3], rates.steepest);
+        let (y, rate) = (a_turn(told.y, of_y), a_turn(rates.each, of_rates));
+        if !told.weight.is_empty() || rates.implicit != 0.0 {
+            let s = if told.weight.is_empty() { &[1.0; TURN] } else { a_turn(told.weight, of_weights) };
+            let square = if rates.implicit == 0.0 { [0.0; TURN] } else { turn.square };
+            return kernels::steps(set, turn, (), |raw, r| {
+                let step = rate[r] * self.gradient(raw, y[r]).clamp(-most, most) * s[r];
+                step / (1.0 + rate[r] * s[r] * rates.implicit * square[r])
+            });
         }
-        let s = if told.weight.is_empty() { [1.0; TURN] } else { a_turn(told.weight) };
-        let square = if implicit == 0.0 { [0.0; TURN] } else { turn.square };
-        kernels::steps(set, turn, ahead, |found, r| {
-            rate[r] * slope(found, r) * s[r] / (1.0 + rate[r] * s[r] * implicit * square[r])
-        });
+        if self.steepest() <= most {
+            return kernels::steps(set, turn, (), |raw, r| rate[r] * self.gradient(raw, y[r]));
+        }
+        kernels::steps(set, turn, (), |raw, r| rate[r] * self.gradient(raw, y[r]).clamp(-most, most));
     }
 }
 
-/// The first numbers, as many as there are.
+/// The first numbers, as many as there are: where they lie, or in some `room`.
 #[inline(always)]
-fn a_turn(numbers: &[f64]) -> [f64; TURN] {
-    let mut turn = [0.0; TURN];
-    match numbers.first_chunk() {
-        Some(numbers) => turn = *numbers,
-        None => turn[..numbers.len()].copy_from_slice(numbers),
-    }
-    turn
+fn a_turn<'a>(numbers: &'a [f64], room: &'a mut [f64; TURN]) -> &'a [f64; TURN] {
+    numbers.first_chunk().unwrap_or_else(|| {
+        room[..numbers.len()].copy_from_slice(numbers);
+        room
+    })
 }
 
 /// How far rows step that take turns.
@@ -123,10 +116,25 @@ pub struct Rates<'a> {
     pub implicit: f64,
 }
 
-impl Rates<'_> {
+impl<'a> Rates<'a> {
     /// Of the rows from i on.
     pub fn from(self, i: usize) -> Self {
         Rates { each: &self.each[i..], ..self }
+    }
+
+    /// What each slope of a turn is multiplied with: where it lies, or in some `room`.
+    #[inline(always)]
+    fn of_turn(&self, turn: &Turn, weight: &[f64], room: &'a mut [f64; TURN]) -> &'a [f64; TURN] {
+        if weight.is_empty() && self.implicit == 0.0 {
+            return a_turn(self.each, room);
+        }
+        for (r, (room, rate)) in room.iter_mut().zip(self.each).enumerate() {
+            *room = rate * weight.get(r).unwrap_or(&1.0);
+            if self.implicit != 0.0 {
+                *room /= 1.0 + *room * self.implicit * turn.square[r];
+            }
+        }
+        room
     }
 }
 
@@ -316,6 +324,10 @@ impl Loss for Hinge {
     fn gradient(&self, raw: f64, y: f64) -> f64 {
         if y * raw <= self.margin { -y } else { 0.0 }
     }
+
+    fn steepest(&self) -> f64 {
+        1.0
+    }
 }
 
 /// max(0, 1 - y raw)^2, y being -1 or 1.
@@ -357,32 +369,47 @@ impl Loss for Logistic {
 
     #[inline(always)]
     fn gradient(&self, raw: f64, y: f64) -> f64 {
-        Logistic::slope(exp(-raw.abs()), raw < 0.0, y)
+        let e = exp(-raw.abs());
+        let (at_0, at_1) = if raw < 0.0 { (e, 1.0) } else { (1.0, e) };
+        ((1.0 - y) * at_0 - y * at_1) / (1.0 + e)
     }
 
-    #[inline(always)]
-    fn ahead(&self, near: f64) -> f64 {
-        exp(-near.abs())
+    fn steepest(&self) -> f64 {
+        1.0
     }
 
-    /// exp(-|near|) times exp of what is between, which is short.
-    #[inline(always)]
-    fn gradient_from(&self, Found { raw, near, ahead }: Found, y: f64) -> f64 {
-        let between = if near < 0.0 { raw - near } else { near - raw };
-        if between.abs() <= NEAR {
-            Logistic::slope(ahead * near_1(between), near < 0.0, y)
-        } else {
-            self.gradient(raw, y)
-        }
+    /// Neither exp nor a division is waited for by the rows that follow.
+    fn steps(&self, set: Set, turn: &mut Turn, told: Told, rates: Rates) {
+        let [of_y, of_rates] = &mut [[0.0; TURN]; 2];
+        let (y, rate) = (a_turn(told.y, of_y), rates.of_turn(turn, told.weight, of_rates));
+        kernels::steps(set, turn, Sigmoids { y, rate }, |raw, r| rate[r] * far(raw, y[r]));
     }
 }
 
-impl Logistic {
-    /// 1 / (1 + exp(-raw)) - y, where e is exp(raw) or, unless `falls`, exp(-raw).
+/// The logistic loss's derivative where it is seldom asked for.
+#[cold]
+fn far(raw: f64, y: f64) -> f64 {
+    Logistic.gradient(raw, y)
+}
+
+/// Steps down the logistic loss.
+struct Sigmoids<'a> {
+    y: &'a [f64; TURN],
+    rate: &'a [f64; TURN],
+}
+
+impl Series<TERMS> for Sigmoids<'_> {
+    const REACH: f64 = NEAR;
+
     #[inline(always)]
-    fn slope(e: f64, falls: bool, y: f64) -> f64 {
-        let (at_0, at_1) = if falls { (e, 1.0) } else { (1.0, e) };
-        ((1.0 - y) * at_0 - y * at_1) / (1.0 + e)
+    fn around(&self, near: f64, r: usize) -> [f64; TERMS] {
+        let (e, y) = (exp(-near.abs()), self.y[r]);
+        let large = 1.0 / (1.0 + e);
+        let small = e * large;
+        let (at_0, at_1) = if near < 0.0 { (small, large) } else { (large, small) };
+        let mut c = bends(small * large, at_1 - at_0);
+        c[0] = (1.0 - y) * at_0 - y * at_1;
+        c.map(|c| self.rate[r] * c)
     }
 }
 
@@ -626,17 +653,26 @@ mod tests {
         })
     }
 
-    /// What is found sooner is the derivative, however far the prediction is from where `ahead` looked.
+    /// The first of them looks around itself, the others around where that one has not been yet.
     #[test]
-    fn what_is_had_ahead_gives_the_derivative() {
+    fn steps_are_rates_times_derivatives() {
         for (name, loss, facts) in all().filter(|(_, _, facts)| !facts.targets.coupled()) {
             for (raws, y) in samples(facts.targets) {
-                for (raw, away) in raws.into_iter().flat_map(|raw| AWAY.map(|away| (raw, away))) {
-                    let found = Found { raw, near: raw + away, ahead: loss.ahead(raw + away) };
-                    for &y in &y {
-                        let (sooner, slope) = (loss.gradient_from(found, y), loss.gradient(raw, y));
-                        let apart = (sooner - slope).abs();
-                        assert!(apart <= 4.0 * f64::EPSILON * slope.abs(), "{name} {raw} {y} {away}: {apart}");
+                for ((raw, &y), away) in raws.into_iter().zip(&y).flat_map(|row| AWAY.map(|away| (row, away))) {
+                    for set in Set::available() {
+                        let mut turn = Turn { raw: [raw + away; TURN], count: TURN, ..Turn::default() };
+                        let step = 0.25 * loss.gradient(raw + away, y);
+                        turn.shared[0] = [if step == 0.0 { 0.0 } else { away / step }; TURN];
+                        turn.shared[0][0] = 0.0;
+                        let rates = Rates { each: &[0.25; TURN], steepest: f64::INFINITY, implicit: 0.0 };
+                        loss.steps(set, &mut turn, Told { y: &[y; TURN], weight: &[] }, rates);
+                        for (found, step) in turn.raw.into_iter().zip(turn.steps) {
+                            let slope = 0.25 * loss.gradient(found, y);
+                            let apart = (step - slope).abs();
+                            let what = format!("{set:?} {name} {raw} {y} {away}");
+                            let most = (4.0 + found.abs()) * f64::EPSILON; // what was found is rounded, too
+                            assert!(apart <= most * slope.abs(), "{what}: {step} {slope}");
+                        }
                     }
                 }
             }
@@ -644,7 +680,7 @@ mod tests {
     }
 
     /// From a prediction to one near by, and to others.
-    const AWAY: [f64; 9] = [0.0, 1e-9, -1e-9, 0.03, -0.03, NEAR, -NEAR, 0.5, -900.0];
+    const AWAY: [f64; 11] = [0.0, 1e-9, -1e-9, 0.03, -0.03, 0.0624, -0.0624, NEAR, -NEAR, 0.5, -900.0];
 
     /// Loss and slopes of one row.
     fn of_row(loss: &dyn Loss, raw: [f64; 3], y: &[f64]) -> (f64, [f64; 3]) {

@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Bond, Columns, Downhill, Eight, Element, Found, Lines, Moves, Online, Slopes, Step, Sums, TURN, Turn};
+use super::{Bond, Columns, Downhill, Eight, Element, Lines, Moves, Online, Slopes, Step, Sums, TURN, Turn};
 
 /// The rows one by one.
 fn each<T>(lines: Lines<'_, T>, d: usize) -> impl Iterator<Item = &[T]> {
@@ -163,12 +163,11 @@ pub fn bind(rows: &[f64], d: usize, bonds: &mut [Bond]) {
     }
 }
 
-pub fn steps(turn: &mut Turn, ahead: impl Fn(f64) -> f64, f: impl Fn(Found, usize) -> f64) {
+pub fn steps(turn: &mut Turn, f: impl Fn(f64, usize) -> f64) {
     for r in 0..turn.count {
         let before: f64 = (0..r).map(|q| turn.steps[q] * turn.shared[q][r]).sum();
-        let near = turn.raw[r];
         turn.raw[r] -= before;
-        turn.steps[r] = f(Found { raw: turn.raw[r], near, ahead: ahead(near) }, r);
+        turn.steps[r] = f(turn.raw[r], r);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Online: steps by single rows that take turns.
 
 use super::lanes::{LANES, Lanes};
-use super::{Bond, Found, Online, Queue, TURN, Turn, Work};
+use super::{Bond, Online, Queue, Series, TURN, Turn, Work};
 
 /// Features up to which rows take turns, however they are stored, so that this changes no bit. To know how rows of a
 /// turn lie to each other costs more than to wait for each step, where they are long: sooner, if one output alone asks.
@@ -260,32 +260,55 @@ impl<V: Lanes> Scale<V> {
     }
 }
 
-pub(super) struct Steps<'a, A, F> {
+pub(super) struct Steps<'a, const K: usize, S, F> {
     pub turn: &'a mut Turn,
-    pub ahead: A,
+    pub series: S,
     pub f: F,
 }
 
-impl<A: Fn(f64) -> f64, F: Fn(Found, usize) -> f64> Work for Steps<'_, A, F> {
+impl<const K: usize, S, F> Work for Steps<'_, K, S, F>
+where
+    S: Series<K>,
+    F: Fn(f64, usize) -> f64,
+{
     /// The latest step comes from a number, the ones before it from lanes that have had time to get there. What was
-    /// found is kept in lanes, too: whoever loads lanes waits for numbers that were stored one by one.
+    /// found is kept in lanes, too: whoever loads lanes waits for numbers that were stored one by one. With a series it
+    /// is by how much that is away from where the series begins.
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let Steps { turn, ahead: known, f } = self;
-        let (near, mut ahead) = (turn.raw, turn.raw);
-        for ahead in &mut ahead {
-            *ahead = known(*ahead);
+        let Steps { turn, series, f } = self;
+        let (start, mut terms) = (turn.raw, [[0.0; TURN]; K]);
+        for r in 0..TURN {
+            let c = series.around(start[r], r);
+            for k in 0..K {
+                terms[k][r] = c[k];
+            }
         }
-        let (mut raw, mut lanes, mut latest, mut steps) = (turn.raw, V::load(&turn.raw), 0.0, V::zero());
+        let (from, mut found) = if K == 0 { ([0.0; TURN], start) } else { (start, [0.0; TURN]) };
+        let (mut lanes, mut latest, mut steps) = (V::load(&found), 0.0, V::zero());
         for r in 0..TURN {
             let before = &turn.shared[r.saturating_sub(1)];
-            let found = V::add_one(raw[r], -latest, before[r]);
+            let away = V::add_one(found[r], -latest, before[r]);
             lanes = lanes.add_product(V::splat(-latest), V::load(before));
-            lanes.store(&mut raw);
-            latest = f(Found { raw: found, near: near[r], ahead: ahead[r] }, r);
+            lanes.store(&mut found);
+            latest = if K > 0 && away.abs() <= S::REACH {
+                sum_of::<V, K>(std::array::from_fn(|k| terms[k][r]), away)
+            } else {
+                f(from[r] + away, r)
+            };
             steps = steps.and_from(r, V::splat(latest));
         }
-        lanes.store(&mut turn.raw);
+        lanes.add(V::load(&from)).store(&mut turn.raw);
         steps.store(&mut turn.steps);
     }
+}
+
+/// sum_k c_k x^k, even powers and odd ones in chains of their own.
+#[inline(always)]
+fn sum_of<V: Lanes, const K: usize>(c: [f64; K], x: f64) -> f64 {
+    let (mut sums, square) = ([0.0; 2], x * x);
+    for k in (0..K).rev() {
+        sums[k % 2] = if k + 2 < K { V::add_one(c[k], sums[k % 2], square) } else { c[k] };
+    }
+    V::add_one(sums[0], sums[1], x)
 }

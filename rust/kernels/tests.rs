@@ -184,10 +184,7 @@ fn stepped<T: Element>(
         by_rows(set, lines, line, &mut |turn| {
             let (first, square) = (turn.first, turn.square);
             let (y, rates) = (&y[first..], &rates[first..]);
-            steps(set, turn, f64::exp, |Found { raw, near, ahead }, r| {
-                assert_eq!(ahead, near.exp());
-                rates[r] * (raw - y[r]) / (1.0 + implicit * rates[r] * square[r])
-            });
+            steps(set, turn, (), |raw, r| rates[r] * (raw - y[r]) / (1.0 + implicit * rates[r] * square[r]));
             seen.extend_from_slice(&turn.raw[..turn.count]);
         });
         [w, b, tail, seen].concat()
@@ -211,7 +208,7 @@ fn huge_rows_step_as_their_naive_twin() {
                     let line = Online { w: &mut w, b: &mut b, squares: false, scales: &[], tail: &mut tail };
                     by_rows(set, lines, line, &mut |turn| {
                         let y = &y[turn.first..];
-                        steps(set, turn, |_| 0.0, |found, r| if found.raw < y[r] { -1e-165 } else { 1e-165 });
+                        steps(set, turn, (), |raw, r| if raw < y[r] { -1e-165 } else { 1e-165 });
                     });
                     [w, b.to_vec(), tail].concat()
                 });

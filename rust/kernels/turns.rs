@@ -168,10 +168,20 @@ pub struct Moves {
     pub scales: [f64; TURN],
 }
 
-/// What a row finds when its turn comes: its prediction then, the one before the turn, and what `ahead` made of that.
-#[derive(Debug, Clone, Copy)]
-pub struct Found {
-    pub raw: f64,
-    pub near: f64,
-    pub ahead: f64,
+/// Steps as series of K terms, each around what its row was predicted to be before the turn.
+pub trait Series<const K: usize> {
+    /// How far from there they are right.
+    const REACH: f64;
+
+    /// Of row r; to be inlined always, as it is compiled for the lanes of an instruction set.
+    fn around(&self, near: f64, r: usize) -> [f64; K];
+}
+
+impl Series<0> for () {
+    const REACH: f64 = 0.0;
+
+    #[inline(always)]
+    fn around(&self, _near: f64, _r: usize) -> [f64; 0] {
+        []
+    }
 }
