@@ -294,11 +294,12 @@ where
             latest = if K > 0 && away.abs() <= S::REACH {
                 sum_of::<V, K>(std::array::from_fn(|k| terms[k][r]), away)
             } else {
-                f(from[r] + away, r)
+                f(if K == 0 { away } else { from[r] + away }, r)
             };
             steps = steps.and_from(r, V::splat(latest));
         }
-        lanes.add(V::load(&from)).store(&mut turn.raw);
+        let raw = if K == 0 { lanes } else { lanes.add(V::load(&from)) };
+        raw.store(&mut turn.raw);
         steps.store(&mut turn.steps);
     }
 }
