@@ -4,7 +4,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use fastgd::data::{Dense, Pick, Problem, Rows};
 use fastgd::gram;
-use fastgd::kernels::{self, Bound, Eight, Lines, Online, Place, Set, Turn};
+use fastgd::kernels::{self, Bound, Eight, Lines, Online, Place, Set, Summed, Sums, Turn};
 use fastgd::observe::{Alone, Watch};
 use fastgd::permute::Pcg64;
 
@@ -115,10 +115,10 @@ fn products<const D: usize>(bencher: Bencher, name: &str) {
 #[divan::bench(args = sets(), consts = [10, 20, 100])]
 fn centre<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, away, set) = (wave(64 * D), wave(D), set(name));
-    let mut out = vec![Eight::default(); 8 * D];
+    let (mut out, mut sums) = (vec![Eight::default(); 8 * D], vec![Sums::default(); D]);
     let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
     bencher.counter(ItemsCount::new(64usize)).bench_local(|| {
-        kernels::centre(set, black_box(lines), &away, &mut out, D);
+        kernels::centre(set, black_box(lines), &away, &[], Summed { out: &mut out, stride: D, sums: &mut sums });
     });
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::data::{Pick, Problem};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Eight, Lines, Place, Set, Sums};
+use crate::kernels::{self, Eight, Lines, Place, Set, Summed, Sums};
 use crate::observe::Watch;
 use crate::sparse::Sparse;
 use crate::threads::{each_part, parts};
@@ -27,14 +27,14 @@ pub struct Moments {
     pub mean: Vec<f64>,
     /// (p, p), the upper half: `sum_i s_i (z_i - mean) (z_i - mean)^T`; or (p), its diagonal.
     pub products: Vec<f64>,
-    /// (p): the largest |z - origin|
-    pub range: Vec<f64>,
+    /// (p): whether any z is not the origin
+    pub varies: Vec<bool>,
 }
 
 impl Moments {
     fn none(origin: &[f64], size: usize) -> Result<Self, Error> {
         let (p, products) = (origin.len(), zeros(size, "products of columns")?);
-        Ok(Moments { weight: 0.0, origin: origin.to_vec(), mean: vec![0.0; p], products, range: vec![0.0; p] })
+        Ok(Moments { weight: 0.0, origin: origin.to_vec(), mean: vec![0.0; p], products, varies: vec![false; p] })
     }
 
     /// Adds a b^T, or its diagonal.
@@ -75,8 +75,8 @@ impl Moments {
         for (mine, theirs) in self.products.iter_mut().zip(&other.products) {
             *mine += theirs;
         }
-        for (mine, theirs) in self.range.iter_mut().zip(&other.range) {
-            *mine = mine.max(*theirs);
+        for (mine, theirs) in self.varies.iter_mut().zip(&other.varies) {
+            *mine |= theirs;
         }
         self.take_in(other.weight, &other.mean);
     }
@@ -126,16 +126,16 @@ fn of_sparse(problem: &Problem, rows: &Sparse, watch: &mut Watch) -> Result<Mome
     let mut origin = zeros(d + outputs, "the first row")?;
     rows.write(first, &mut origin);
     origin[d..].copy_from_slice(&y[first * outputs..][..outputs]);
-    let [mut mean, mut products, mut range] = rows.moments(weight, whole, &origin[..d], watch)?;
+    let ([mut mean, mut products], mut varies) = rows.moments(weight, whole, &origin[..d], watch)?;
     for k in 0..outputs {
         let away = |i: usize| y[i * outputs + k] - origin[d + k];
         let centre = (0..n).map(|i| s(i) * away(i)).sum::<f64>() / whole;
         mean.push(centre);
         products.push((0..n).map(|i| s(i) * (away(i) - centre).powi(2)).sum());
-        range.push((0..n).fold(0.0, |widest, i| if away(i).abs() > widest { away(i).abs() } else { widest }));
+        varies.push((0..n).any(|i| away(i) != 0.0));
         watch.tick(4 * n)?;
     }
-    Ok(Moments { weight: whole, origin, mean, products, range })
+    Ok(Moments { weight: whole, origin, mean, products, varies })
 }
 
 /// The moments of some rows, summed about the mean of the first of them; once more where that was too far from the
@@ -175,19 +175,15 @@ fn of_part(
             sum.products.fill(0.0);
             return Ok(sum);
         }
-        let of = |total: fn(&Sums) -> f64| block.sums.iter().map(total).collect::<Vec<f64>>();
-        let (left, range, square) =
-            (of(|sums| total(&sums.sum)), of(|sums| largest(&sums.range)), of(|sums| total(&sums.square)));
+        let left: Vec<f64> = block.sums.iter().map(|sums| sums.sum).collect();
         let mean: Vec<f64> = left.iter().map(|left| left / weight).collect();
-        if again && (0..p).any(|j| left[j] * mean[j] > FAR * square[j]) {
+        if again && (0..p).any(|j| left[j] * mean[j] > FAR * block.sums[j].square) {
             block.move_to_mean(weight);
             continue;
         }
         let diagonal = sum.products.iter_mut().step_by(if size > p { p + 1 } else { 1 });
-        diagonal.zip(&square).for_each(|(product, square)| *product = *square);
-        for j in 0..p {
-            sum.range[j] = range[j] + (block.away[j] - origin[j]).abs();
-        }
+        diagonal.zip(&block.sums).for_each(|(product, sums)| *product = sums.square);
+        sum.varies = (0..p).map(|j| block.sums[j].any || block.away[j] != origin[j]).collect();
         // what was summed about `away` is moved to the mean
         sum.add(&left.iter().map(|left| -left).collect::<Vec<_>>(), &mean);
         let from_origin: Vec<f64> = (0..p).map(|j| block.away[j] - origin[j] + mean[j]).collect();
@@ -197,15 +193,9 @@ fn of_part(
     Ok(sum)
 }
 
-/// Rows that nobody asks for others after, as what comes next is asked for with the products; whether there is any.
-fn alone<'a, T>(lines: Lines<'a, T>, in_place: &mut bool) -> Lines<'a, T> {
-    match lines {
-        Lines::Together { values, stride, beyond } => {
-            *in_place = beyond > 0;
-            Lines::Together { values, stride, beyond: 0 }
-        }
-        lines => lines,
-    }
+/// Whether rows lie where they were visited, and others after them.
+fn lie_there<T>(lines: &Lines<T>) -> bool {
+    matches!(lines, Lines::Together { beyond: 1.., .. })
 }
 
 /// Where some rows lie.
@@ -227,7 +217,7 @@ struct Block {
     sums: Vec<Sums>,
     room: Vec<f64>,
     rows: usize,
-    /// Whether they lie where they were visited, and others after them.
+    /// Whether they lie where others come next.
     in_place: bool,
 }
 
@@ -241,7 +231,7 @@ impl Block {
     /// Moves `away` to the mean of the rows so far, of this weight, and forgets them.
     fn move_to_mean(&mut self, weight: f64) {
         for (away, sums) in self.away.iter_mut().zip(&mut self.sums) {
-            *away += if weight > 0.0 { total(&sums.sum) / weight } else { 0.0 };
+            *away += if weight > 0.0 { sums.sum / weight } else { 0.0 };
             *sums = Sums::default();
         }
     }
@@ -251,10 +241,11 @@ impl Block {
         if self.s.is_empty() { self.rows as f64 } else { self.s.iter().sum() }
     }
 
-    /// The rows after these, as many as there are, if they can be asked for where they lie.
+    /// The rows after these, if they can be asked for where they lie. Twice as many as there are: each is asked for
+    /// again with the next block, as the processor forgets some while memory is busy.
     fn next(&self, n: usize, pick: &Pick) -> Option<Pick<'static>> {
         let end = pick.first() + pick.len();
-        self.in_place.then(|| Pick::Run(end..(end + pick.len()).min(n)))
+        self.in_place.then(|| Pick::Run(end..(end + 2 * pick.len()).min(n)))
     }
 
     fn load(&mut self, problem: &Problem, set: Set, pick: &Pick) {
@@ -267,26 +258,23 @@ impl Block {
             weights.clear();
             weights.extend(s.chunks(8).map(|s| Eight(std::array::from_fn(|r| s.get(r).copied().unwrap_or(0.0)))));
         }
+        let (of_x, of_y) = sums.split_at_mut(d);
+        let columns = Summed { out: z, stride: p, sums: of_x };
         match problem.rows.short(pick) {
-            Some(lines) => kernels::centre(set, alone(lines, in_place), &away[..d], z, p),
+            Some(lines) => {
+                *in_place = lie_there(&lines);
+                kernels::centre(set, lines, &away[..d], weights, columns);
+            }
             None => {
-                let lines = alone(problem.rows.block(pick, room), in_place);
-                kernels::centre(set, lines, &away[..d], z, p);
+                let lines = problem.rows.block(pick, room);
+                *in_place = lie_there(&lines);
+                kernels::centre(set, lines, &away[..d], weights, columns);
             }
         }
         let (y, beyond) = problem.y[pick.first() * outputs..].split_at(pick.len() * outputs);
         let lines = Lines::Together { values: y, stride: outputs, beyond: beyond.len() };
-        kernels::centre(set, lines, &away[d..], &mut z[d..], p);
-        kernels::squares(set, z, weights, sums);
+        kernels::centre(set, lines, &away[d..], weights, Summed { out: &mut z[d..], stride: p, sums: of_y });
     }
-}
-
-fn total(Eight([a, b, c, d, e, f, g, h]): &Eight) -> f64 {
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
-}
-
-fn largest(eight: &Eight) -> f64 {
-    eight.0.into_iter().fold(0.0, f64::max)
 }
 
 #[cfg(test)]
@@ -328,7 +316,7 @@ mod tests {
                         assert!((found.products[j * p + k] - sum).abs() <= 1e-9 + 1e-12 * sum.abs(), "{j} {k}");
                     }
                 }
-                assert_eq!((found.products[2 * p + 2], found.range[2], found.mean[2]), (0.0, 0.0, 0.0));
+                assert_eq!((found.products[2 * p + 2], found.varies[2], found.mean[2]), (0.0, false, 0.0));
                 let squares = moments(&problem, false, set, threads, &mut watch).unwrap();
                 for j in 0..p {
                     let square = found.products[j * p + j];

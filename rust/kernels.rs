@@ -350,21 +350,19 @@ pub fn softmax_in_turn(set: Set, raw: &mut [f64], y: &[f64], s: &[f64], outputs:
 #[repr(C, align(64))]
 pub struct Eight(pub [f64; 8]);
 
-/// Of a column, every eighth row by itself: sum_i s_i x_i, at least the largest |x_i|, and sum_i s_i x_i^2.
+/// Of a column: sum_i s_i x_i, sum_i s_i x_i^2, and whether any x_i is not 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sums {
-    pub sum: Eight,
-    pub range: Eight,
-    pub square: Eight,
+    pub sum: f64,
+    pub square: f64,
+    pub any: bool,
 }
 
-/// Columns of x_ij - away_j by eight rows, of which there are `stride` each in `out`, zeros being what the last rows
-/// lack.
-pub fn centre<T: Element>(set: Set, lines: Lines<T>, away: &[f64], out: &mut [Eight], stride: usize) {
-    match set {
-        Set::NAIVE => naive::centre(lines, away, out, stride),
-        _ => run(set, gram::Centre { lines, away, out, stride }),
-    }
+/// Where columns by eight rows go, of which there are `stride` each in `out`, and what they add to.
+pub struct Summed<'a> {
+    pub out: &'a mut [Eight],
+    pub stride: usize,
+    pub sums: &'a mut [Sums],
 }
 
 /// Rows in batches of `size`, the last of which may be short; each batch by itself in columns of eight rows.
@@ -423,11 +421,11 @@ pub fn downhill(
     }
 }
 
-/// Adds what there is in columns by eight rows, each weighing s_i or all 1 if `s` is empty.
-pub fn squares(set: Set, columns: &[Eight], s: &[Eight], sums: &mut [Sums]) {
+/// Summed of x_ij - away_j, zeros being what the last eight rows lack; each row weighs s_i, or all 1 if `s` is empty.
+pub fn centre<T: Element>(set: Set, lines: Lines<T>, away: &[f64], s: &[Eight], columns: Summed) {
     match set {
-        Set::NAIVE => naive::squares(columns, s, sums),
-        _ => run(set, gram::Squares { columns, s, sums }),
+        Set::NAIVE => naive::centre(lines, away, s, columns),
+        _ => run(set, gram::Centre { lines, away, s, columns }),
     }
 }
 
@@ -510,20 +508,6 @@ fn ask(from: *const u8, bytes: usize) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: a prefetch is a hint: it reads nothing into the program and never faults, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast::<i8>().wrapping_add(offset)) }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (from, bytes);
-}
-
-/// Asks for them once more, from the second-level cache into the first.
-#[inline(always)]
-#[allow(unsafe_code, reason = "there is no safe prefetch")]
-fn bring(from: *const u8, bytes: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for offset in (0..bytes).step_by(LINE) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: as above.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(offset)) }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (from, bytes);

@@ -281,10 +281,10 @@ fn kernel() -> PyResult<&'static str> {
 
 /// (weight, (p,), (p,), (p, p) or (p,), (p,))
 type Sums<'py> =
-    (f64, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>);
+    (f64, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>, Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
 
-/// Weight, origin, mean from there, products about the mean (upper half; of different columns only if `cross`) and
-/// range of the columns (X | y).
+/// Weight, origin, mean from there, products about the mean (upper half; of different columns only if `cross`) of the
+/// columns (X | y), and whether they vary.
 #[pyfunction]
 fn moments<'py>(py: Python<'py>, problem: &Bound<'py, PyAny>, cross: bool, threads: usize) -> PyResult<Sums<'py>> {
     let (arrays, set) = (Arrays::new(problem)?, kernels::set().map_err(raise)?);
@@ -299,8 +299,8 @@ fn moments<'py>(py: Python<'py>, problem: &Bound<'py, PyAny>, cross: bool, threa
             true => shaped2(p, p, found.products)?.into_pyarray(py).into_any(),
             false => found.products.into_pyarray(py).into_any(),
         };
-        let [origin, mean, range] = [found.origin, found.mean, found.range].map(|column| column.into_pyarray(py));
-        Ok((found.weight, origin, mean, products, range))
+        let [origin, mean] = [found.origin, found.mean].map(|column| column.into_pyarray(py));
+        Ok((found.weight, origin, mean, products, found.varies.into_pyarray(py)))
     })
 }
 

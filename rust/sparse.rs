@@ -205,7 +205,7 @@ impl<'a> Sparse<'a> {
     }
 
     /// Of each column from `origin`: the mean over rows of such weights, none for all ones and `whole` together; the
-    /// sum of s_i (z_i - mean)^2; and the largest |z_i - origin|. Two passes, so that an offset costs few digits.
+    /// sum of s_i (z_i - mean)^2; and whether any z_i is not the origin. Two passes, so that an offset costs few digits.
     ///
     /// # Errors
     /// What `watch` answers, and lack of memory.
@@ -215,14 +215,13 @@ impl<'a> Sparse<'a> {
         whole: f64,
         origin: &[f64],
         watch: &mut Watch,
-    ) -> Result<[Vec<f64>; 3], Error> {
+    ) -> Result<([Vec<f64>; 2], Vec<bool>), Error> {
         let (n, d) = (self.n(), self.d);
         let z = |j: usize, x: f64| if self.is_standard() { (x - self.mean[j]) * self.inverse[j] } else { x };
         let absent: Vec<f64> = (0..d).map(|j| z(j, 0.0) - origin[j]).collect();
         let weight_of = |i: usize| weight.get(i).copied().unwrap_or(1.0);
         let counted = (0..n).filter(|&i| weight_of(i) > 0.0).count();
-        let (mut mean, mut squares, mut reach) =
-            (zeros(d, "means")?, zeros(d, "squares of columns")?, zeros(d, "ranges")?);
+        let (mut mean, mut squares, mut varies) = (zeros(d, "means")?, zeros(d, "squares of columns")?, vec![false; d]);
         let (mut present, mut rows) = (zeros(d, "weights of columns")?, vec![0; d]);
         for i in (0..n).filter(|&i| weight_of(i) > 0.0) {
             let s = weight_of(i);
@@ -231,7 +230,7 @@ impl<'a> Sparse<'a> {
                 mean[j] += s * away;
                 present[j] += s;
                 rows[j] += 1;
-                reach[j] = if away.abs() > reach[j] { away.abs() } else { reach[j] };
+                varies[j] |= away != 0.0;
             });
             watch.tick(self.len(i))?;
         }
@@ -240,7 +239,7 @@ impl<'a> Sparse<'a> {
             mean[j] = (mean[j] + present[j] * absent[j]) / whole;
             squares[j] = present[j] * (absent[j] - mean[j]) * (absent[j] - mean[j]);
             if rows[j] < counted {
-                reach[j] = reach[j].max(absent[j].abs());
+                varies[j] |= absent[j] != 0.0;
             }
         }
         for i in (0..n).filter(|&i| weight_of(i) > 0.0) {
@@ -251,7 +250,7 @@ impl<'a> Sparse<'a> {
             });
             watch.tick(self.len(i))?;
         }
-        Ok([mean, squares, reach])
+        Ok(([mean, squares], varies))
     }
 }
 

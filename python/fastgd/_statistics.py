@@ -13,6 +13,8 @@ from fastgd._sparse import Csr
 from fastgd._standard import Frame
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastgd._request import Problem
 
 #: rows that are brought to triangular form together
@@ -40,8 +42,8 @@ class Moments:
     origin: Array
     mean: Array
     products: Array
-    #: the largest |z - origin|
-    reach: Array
+    #: whether any z is not the origin
+    varies: NDArray[np.bool_]
     #: powers of two: 1 unless squares in the user's units overflow or vanish
     unit: Array
 
@@ -78,7 +80,7 @@ class Moments:
     def sound(self) -> bool:
         """Whether no square overflowed or vanished."""
         low, high = _SQUARES
-        kept = (self.squares > low) & (self.squares < high) | (self.reach == 0)
+        kept = (self.squares > low) & (self.squares < high) | ~self.varies
         return bool(kept.all() and np.isfinite(self.products).all() and np.isfinite(self.mean).all())
 
     def second(self, frame: Frame | None, d: int, *, intercept: bool) -> Array:

@@ -1,123 +1,192 @@
 //! Gram: blocks of rows about a point, turned into columns, and the sums and products of these.
 
-use std::ops::Range;
-
-use super::lanes::{LANES, Lanes, Register};
-use super::walk::{Walk, left, load, load_part, totals};
-use super::{Eight, Element, Lines, Place, Sums, Work};
+use super::lanes::{LANES, Lanes, Register, fours_of};
+use super::walk::{Walk, load, load_part, pair, totals};
+use super::{Eight, Element, Lines, Place, Summed, Work};
 
 pub(super) struct Centre<'a, T> {
     pub lines: Lines<'a, T>,
     pub away: &'a [f64],
-    pub out: &'a mut [Eight],
-    pub stride: usize,
+    pub s: &'a [Eight],
+    pub columns: Summed<'a>,
+}
+
+/// Columns that are turned at once.
+const FOUR: usize = 4;
+/// How many times four columns are worked on one after the other, by stretches of how many times eight rows: so what
+/// lies beside is still near when its turn comes, and sums stay in registers for a while.
+const PANEL: usize = 8;
+const STRETCH: usize = 4;
+/// The first of the two rows in each of what is turned.
+const FIRST: [usize; FOUR] = [0, 1, 4, 5];
+
+/// Sums over rows in each lane: of s z, of s z^2, and the bits that any z has.
+#[derive(Clone, Copy)]
+struct Seen<V> {
+    sum: V,
+    square: V,
+    any: V,
+}
+
+impl<V: Lanes> Seen<V> {
+    #[inline(always)]
+    fn none() -> Self {
+        Seen { sum: V::zero(), square: V::zero(), any: V::zero() }
+    }
+
+    /// Adds z, and what it is times its weight.
+    #[inline(always)]
+    fn add(&mut self, z: V, weighted: V) {
+        self.sum = self.sum.add(weighted);
+        self.square = self.square.add_product(weighted, z);
+        self.any = self.any.either(z);
+    }
+
+    /// The same in numbers.
+    #[inline(always)]
+    fn lanes(self) -> [[f64; LANES]; 3] {
+        let mut lanes = [[0.0; LANES]; 3];
+        for (lanes, sums) in lanes.iter_mut().zip([self.sum, self.square, self.any]) {
+            sums.store(lanes);
+        }
+        lanes
+    }
 }
 
 impl<T: Element> Work for Centre<'_, T> {
     #[inline(always)]
-    fn run<V: Lanes>(mut self) {
-        let walk = Walk::new(self.lines, self.away.len());
-        for i in (0..walk.count).step_by(LANES) {
-            walk.ask::<LANES>(i);
-            walk.bring::<LANES>(i);
-            match (self.lines, walk.count - i) {
-                (Lines::Together { values, stride: 1, .. }, _) => self.column::<V>(i, &values[i..]),
-                (_, LANES..) => self.rows::<V>(i, &walk, LANES),
-                (_, count) => self.rows::<V>(i, &walk, count),
-            }
+    fn run<V: Lanes>(self) {
+        match self.s {
+            [] => self.all::<V, false>(),
+            _ => self.all::<V, true>(),
         }
     }
 }
 
 impl<T: Element> Centre<'_, T> {
-    /// Rows of one number, which are a column already.
     #[inline(always)]
-    fn column<V: Lanes>(&mut self, i: usize, x: &[T]) {
-        let (out, away) = (&mut self.out[i / LANES * self.stride].0, V::splat(self.away[0]));
-        match x.first_chunk() {
-            Some(x) => load::<V, T>(x).minus(away).store(out),
-            None => load_part::<V, T>(x).minus(away).and_from(x.len(), V::zero()).store(out),
+    fn all<V: Lanes, const S: bool>(mut self) {
+        let (walk, d) = (Walk::new(self.lines, self.away.len()), self.away.len());
+        if d < FOUR {
+            return self.few::<V, S>(&walk);
+        }
+        for first in (0..d.div_ceil(FOUR)).step_by(PANEL) {
+            self.panel::<V, S>(&walk, first);
         }
     }
 
-    /// Rows from i on, of which `count` are there.
+    /// Fewer than four columns. A single one needs no turning.
     #[inline(always)]
-    fn rows<V: Lanes>(&mut self, i: usize, walk: &Walk<T>, count: usize) {
-        let (d, mut z) = (self.away.len(), [V::zero(); LANES]);
-        let (mut x, (lanes, _)) = ([walk.row(i); LANES], self.away.as_chunks());
-        for (r, x) in x.iter_mut().enumerate().take(count) {
-            *x = walk.row(i + r);
-        }
-        for (c, lane) in lanes.iter().enumerate() {
-            let away = V::load(lane);
-            for r in 0..count {
-                z[r] = load::<V, T>(&x[r].as_chunks().0[c]).minus(away);
+    fn few<V: Lanes, const S: bool>(&mut self, walk: &Walk<T>) {
+        let (d, mut seen) = (self.away.len(), [Seen::<V>::none(); FOUR]);
+        for i in (0..walk.count).step_by(LANES) {
+            let (count, mut z) = (LANES.min(walk.count - i), [V::zero(); FOUR]);
+            walk.ask::<LANES>(i);
+            match self.lines {
+                Lines::Together { values, stride: 1, .. } => {
+                    z[0] = values[i..].first_chunk().map_or_else(|| load_part(&values[i..]), load);
+                }
+                _ => {
+                    let mut rows = [[0.0; LANES]; LANES];
+                    for (r, row) in rows.iter_mut().enumerate().take(count) {
+                        load_part::<V, T>(walk.row(i + r)).store(row);
+                    }
+                    let x = fours_of(rows.as_flattened(), LANES);
+                    z = V::turned(FIRST.map(|r| V::pair(x[r], x[r + 2])));
+                }
             }
-            self.turn(i, z, c * LANES, 0..LANES);
-        }
-        if d % LANES > 0 {
-            let (from, away): (_, V) = (d.saturating_sub(LANES), left(self.away, lanes.len()));
-            for r in 0..count {
-                z[r] = left::<V, T>(x[r], lanes.len()).minus(away);
+            for j in 0..d {
+                let mut z = z[j].minus(V::splat(self.away[j]));
+                if count < LANES {
+                    z = z.and_from(count, V::zero());
+                }
+                let weighted = if S { V::zero().add_product(V::load(&self.s[i / LANES].0), z) } else { z };
+                seen[j].add(z, weighted);
+                z.store(&mut self.columns.out[i / LANES * self.columns.stride + j].0);
             }
-            self.turn(i, z, from, lanes.len() * LANES - from..d - from);
+        }
+        for (sums, seen) in self.columns.sums.iter_mut().zip(seen) {
+            let [_, _, any] = seen.lanes();
+            sums.sum += seen.sum.total();
+            sums.square += seen.square.total();
+            sums.any |= any.iter().any(|&any| any != 0.0);
         }
     }
 
-    /// The lanes `new` of eight rows, which are columns from `from` on.
+    /// Fours of columns from `first` on.
     #[inline(always)]
-    fn turn<V: Lanes>(&mut self, i: usize, z: [V; LANES], from: usize, new: Range<usize>) {
-        let (columns, out) = (V::columns(z), &mut self.out[i / LANES * self.stride + from..][..new.end]);
-        for l in 0..LANES {
-            if new.contains(&l) {
-                columns[l].store(&mut out[l].0);
+    fn panel<V: Lanes, const S: bool>(&mut self, walk: &Walk<T>, first: usize) {
+        let (d, mut seen) = (self.away.len(), [Seen::<V>::none(); PANEL]);
+        let fours = (d.div_ceil(FOUR) - first).min(PANEL);
+        // the last four begin sooner where fewer are left
+        let from = |c: usize| ((first + c) * FOUR).min(d - FOUR);
+        for start in (0..walk.count).step_by(STRETCH * LANES) {
+            let end = walk.count.min(start + STRETCH * LANES);
+            for (c, seen) in seen.iter_mut().enumerate().take(fours) {
+                let [away, ..] = fours_of(&self.away[from(c)..], 0);
+                let (away, mut sums) = (V::pair(away, away), *seen);
+                for i in (start..end).step_by(LANES) {
+                    self.turn::<V, S>(walk, i, from(c), away, &mut sums);
+                }
+                *seen = sums;
+            }
+        }
+        for (c, seen) in seen.iter().enumerate().take(fours) {
+            let [sum, square, any] = seen.lanes();
+            for l in (first + c) * FOUR - from(c)..FOUR {
+                let sums = &mut self.columns.sums[from(c) + l];
+                sums.sum += sum[l] + sum[FOUR + l];
+                sums.square += square[l] + square[FOUR + l];
+                sums.any |= any[l] != 0.0 || any[FOUR + l] != 0.0;
             }
         }
     }
-}
 
-pub(super) struct Squares<'a> {
-    pub columns: &'a [Eight],
-    pub s: &'a [Eight],
-    pub sums: &'a mut [Sums],
-}
-
-impl Work for Squares<'_> {
+    /// Four columns from `from` on of the eight rows from i on.
     #[inline(always)]
-    fn run<V: Lanes>(mut self) {
-        let (p, mut j) = (self.sums.len(), 0);
-        while j < p {
-            j += match (p - j, self.s) {
-                (4.., []) if V::MANY => self.several::<V, 4, false>(j),
-                (4.., _) if V::MANY => self.several::<V, 4, true>(j),
-                (_, []) => self.several::<V, 1, false>(j),
-                (_, _) => self.several::<V, 1, true>(j),
-            };
+    fn turn<V: Lanes, const S: bool>(&mut self, walk: &Walk<T>, i: usize, from: usize, away: V, seen: &mut Seen<V>) {
+        let count = walk.count - i;
+        let mut rest;
+        let (x, stride) = match self.lines {
+            Lines::Together { values, stride, .. } if count >= LANES => (&values[i * stride + from..], stride),
+            _ => {
+                rest = [[T::narrow(0.0); FOUR]; LANES];
+                for (r, rest) in rest.iter_mut().enumerate().take(count) {
+                    rest.copy_from_slice(&walk.row(i + r)[from..][..FOUR]);
+                }
+                (rest.as_flattened(), FOUR)
+            }
+        };
+        let (x, mut z) = (fours_of(x, stride), [away; FOUR]);
+        for (z, r) in z.iter_mut().zip(FIRST) {
+            *z = pair::<V, T>(x[r], x[r + 2]).minus(away);
         }
-    }
-}
-
-impl Squares<'_> {
-    /// C columns from j on, of rows that weigh s or the same; answers C.
-    #[inline(always)]
-    fn several<V: Lanes, const C: usize, const S: bool>(&mut self, j: usize) -> usize {
-        let (p, [mut sum, mut range, mut square]) = (self.sums.len(), [[V::zero(); C]; 3]);
-        for (i, x) in self.columns.chunks_exact(p).enumerate() {
-            let x = &x[j..][..C];
-            for c in 0..C {
-                let z = V::load(&x[c].0);
-                let weighted = if S { V::zero().add_product(V::load(&self.s[i].0), z) } else { z };
-                sum[c] = sum[c].add(weighted);
-                range[c] = range[c].widest(z);
-                square[c] = square[c].add_product(weighted, z);
+        if count < LANES {
+            for (z, r) in z.iter_mut().zip(FIRST) {
+                *z = z.and_from(
+                    if r + 2 < count {
+                        LANES
+                    } else if r < count {
+                        FOUR
+                    } else {
+                        0
+                    },
+                    V::zero(),
+                );
             }
         }
-        for (c, sums) in self.sums[j..][..C].iter_mut().enumerate() {
-            V::load(&sums.sum.0).add(sum[c]).store(&mut sums.sum.0);
-            V::load(&sums.range.0).widest(range[c]).store(&mut sums.range.0);
-            V::load(&sums.square.0).add(square[c]).store(&mut sums.square.0);
+        for (&z, r) in z.iter().zip(FIRST) {
+            let mut weighted = z;
+            if S {
+                let Eight(s) = &self.s[i / LANES];
+                weighted = V::zero().add_product(V::splat(s[r]).and_from(FOUR, V::splat(s[r + 2])), z);
+            }
+            seen.add(z, weighted);
         }
-        C
+        let out = &mut self.columns.out[i / LANES * self.columns.stride + from..][..FOUR];
+        for (out, column) in out.iter_mut().zip(V::turned(z)) {
+            column.store(&mut out.0);
+        }
     }
 }
 

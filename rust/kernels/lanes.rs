@@ -3,6 +3,16 @@
 /// Numbers that are worked on at once.
 pub(super) const LANES: usize = 8;
 
+/// Four numbers at the beginning of each of eight rows, one every `stride` numbers.
+#[inline(always)]
+#[allow(unsafe_code, reason = "one look at the length for all rows")]
+pub(super) fn fours_of<T>(x: &[T], stride: usize) -> [&[T; 4]; LANES] {
+    assert!(stride <= x.len() && (LANES - 1) * stride + 4 <= x.len(), "eight rows of four numbers");
+    // SAFETY: the last row ends within `x`, and the others begin before it; no slice of numbers is so long that eight
+    // times its length overflows.
+    std::array::from_fn(|r| unsafe { &*x.as_ptr().add(r * stride).cast() })
+}
+
 /// One of the registers that eight numbers take.
 pub(super) trait Register: Copy {
     /// How many registers hold eight.
@@ -34,6 +44,9 @@ pub(super) trait Lanes: Copy {
     /// The same of numbers that are half as long.
     fn load_half(x: &[f32; LANES]) -> Self;
     fn load_half_part(x: &[f32]) -> Self;
+    /// Four numbers and four others.
+    fn pair(low: &[f64; 4], high: &[f64; 4]) -> Self;
+    fn pair_half(low: &[f32; 4], high: &[f32; 4]) -> Self;
     fn store(self, x: &mut [f64; LANES]);
     /// The first numbers into fewer than eight places.
     #[inline(always)]
@@ -47,8 +60,8 @@ pub(super) trait Lanes: Copy {
     fn add(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
     fn over(self, other: Self) -> Self;
-    /// The larger of self and |other|; self where that is no number.
-    fn widest(self, other: Self) -> Self;
+    /// The bits of either.
+    fn either(self, other: Self) -> Self;
     /// self + a b
     fn add_product(self, a: Self, b: Self) -> Self;
     /// ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)), whatever the registers.
@@ -66,6 +79,8 @@ pub(super) trait Lanes: Copy {
     }
     /// Columns of eight rows: lane r of the j-th is lane j of row r.
     fn columns(rows: [Self; LANES]) -> [Self; LANES];
+    /// Columns of eight rows of four: each of these holds two of the rows, 0 and 2, 1 and 3, 4 and 6, or 5 and 7.
+    fn turned(pairs: [Self; 4]) -> [Self; 4];
     /// These lanes, but from `at` on those of `other`, whatever is in either.
     fn and_from(self, at: usize, other: Self) -> Self;
     /// sum + a b of single numbers
@@ -169,8 +184,26 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn widest(self, other: Self) -> Self {
-        Plain(std::array::from_fn(|l| if other.0[l].abs() > self.0[l] { other.0[l].abs() } else { self.0[l] }))
+    fn either(self, other: Self) -> Self {
+        Plain(std::array::from_fn(|l| f64::from_bits(self.0[l].to_bits() | other.0[l].to_bits())))
+    }
+
+    #[inline(always)]
+    fn pair(low: &[f64; 4], high: &[f64; 4]) -> Self {
+        Plain(std::array::from_fn(|l| if l < 4 { low[l] } else { high[l - 4] }))
+    }
+
+    #[inline(always)]
+    fn pair_half(low: &[f32; 4], high: &[f32; 4]) -> Self {
+        Self::pair(&low.map(f64::from), &high.map(f64::from))
+    }
+
+    #[inline(always)]
+    fn turned([a, b, c, d]: [Self; 4]) -> [Self; 4] {
+        std::array::from_fn(|j| {
+            let (a, b, c, d) = ([a.0[j], a.0[4 + j]], [b.0[j], b.0[4 + j]], [c.0[j], c.0[4 + j]], [d.0[j], d.0[4 + j]]);
+            Plain([a[0], b[0], a[1], b[1], c[0], d[0], c[1], d[1]])
+        })
     }
 
     #[inline(always)]
@@ -373,12 +406,27 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn widest(self, other: Self) -> Self {
+        fn either(self, other: Self) -> Self {
+            unsafe { Avx2(_mm256_or_pd(self.0, other.0), _mm256_or_pd(self.1, other.1)) }
+        }
+
+        #[inline(always)]
+        fn pair(low: &[f64; 4], high: &[f64; 4]) -> Self {
+            unsafe { Avx2(_mm256_loadu_pd(low.as_ptr()), _mm256_loadu_pd(high.as_ptr())) }
+        }
+
+        #[inline(always)]
+        fn pair_half(low: &[f32; 4], high: &[f32; 4]) -> Self {
             unsafe {
-                let sign = _mm256_set1_pd(-0.0); // max answers its second argument where one is no number
-                let (low, high) = (_mm256_andnot_pd(sign, other.0), _mm256_andnot_pd(sign, other.1));
-                Avx2(_mm256_max_pd(low, self.0), _mm256_max_pd(high, self.1))
+                let (low, high) = (_mm_loadu_ps(low.as_ptr()), _mm_loadu_ps(high.as_ptr()));
+                Avx2(_mm256_cvtps_pd(low), _mm256_cvtps_pd(high))
             }
+        }
+
+        #[inline(always)]
+        fn turned([a, b, c, d]: [Self; 4]) -> [Self; 4] {
+            let (low, high) = (turned([a.0, b.0, a.1, b.1]), turned([c.0, d.0, c.1, d.1]));
+            std::array::from_fn(|j| Avx2(low[j], high[j]))
         }
 
         #[inline(always)]
@@ -506,8 +554,39 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn widest(self, other: Self) -> Self {
-            unsafe { Avx512(_mm512_range_pd::<0b1011>(self.0, other.0)) } // the larger magnitude, without a sign
+        fn either(self, other: Self) -> Self {
+            unsafe { Avx512(_mm512_or_pd(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        fn pair(low: &[f64; 4], high: &[f64; 4]) -> Self {
+            unsafe {
+                let (low, high) = (_mm256_loadu_pd(low.as_ptr()), _mm256_loadu_pd(high.as_ptr()));
+                Avx512(_mm512_insertf64x4(_mm512_castpd256_pd512(low), high, 1))
+            }
+        }
+
+        #[inline(always)]
+        fn pair_half(low: &[f32; 4], high: &[f32; 4]) -> Self {
+            unsafe {
+                let (low, high) = (_mm_loadu_ps(low.as_ptr()), _mm_loadu_ps(high.as_ptr()));
+                Avx512(_mm512_cvtps_pd(_mm256_insertf128_ps(_mm256_castps128_ps256(low), high, 1)))
+            }
+        }
+
+        #[inline(always)]
+        fn turned([a, b, c, d]: [Self; 4]) -> [Self; 4] {
+            unsafe {
+                // columns 0 and 2 of two rows and of two more, and columns 1 and 3
+                let (even, odd) = (_mm512_unpacklo_pd(a.0, b.0), _mm512_unpackhi_pd(a.0, b.0));
+                let (even_too, odd_too) = (_mm512_unpacklo_pd(c.0, d.0), _mm512_unpackhi_pd(c.0, d.0));
+                [
+                    Avx512(_mm512_shuffle_f64x2(even, even_too, 0x88)),
+                    Avx512(_mm512_shuffle_f64x2(odd, odd_too, 0x88)),
+                    Avx512(_mm512_shuffle_f64x2(even, even_too, 0xdd)),
+                    Avx512(_mm512_shuffle_f64x2(odd, odd_too, 0xdd)),
+                ]
+            }
         }
 
         #[inline(always)]

@@ -1,6 +1,6 @@
 //! Naive: what each kernel does, one row at a time and summed in order.
 
-use super::{Bond, Columns, Downhill, Eight, Element, Lines, Moves, Online, Slopes, Step, Sums, TURN, Turn};
+use super::{Bond, Columns, Downhill, Eight, Element, Lines, Moves, Online, Slopes, Step, Summed, Sums, TURN, Turn};
 
 /// The rows one by one.
 fn each<T>(lines: Lines<'_, T>, d: usize) -> impl Iterator<Item = &[T]> {
@@ -60,12 +60,15 @@ pub fn singles<T: Element>(
     sums
 }
 
-pub fn centre<T: Element>(lines: Lines<T>, away: &[f64], out: &mut [Eight], stride: usize) {
+pub fn centre<T: Element>(lines: Lines<T>, away: &[f64], s: &[Eight], columns: Summed) {
+    let Summed { out, stride, sums } = columns;
     for (i, x) in each(lines, away.len()).enumerate() {
+        let s = s.get(i / 8).map_or(1.0, |s| s.0[i % 8]);
         for j in 0..away.len() {
-            let Eight(column) = &mut out[i / 8 * stride + j];
+            let (Eight(column), sums, z) = (&mut out[i / 8 * stride + j], &mut sums[j], x[j].into() - away[j]);
             column[i % 8..].fill(0.0);
-            column[i % 8] = x[j].into() - away[j];
+            column[i % 8] = z;
+            *sums = Sums { sum: sums.sum + s * z, square: sums.square + s * z * z, any: sums.any || z != 0.0 };
         }
     }
 }
@@ -109,19 +112,6 @@ pub fn downhill(
         w.iter_mut().zip(&*grad).for_each(|(w, grad)| *w -= rate * (factor * grad));
         b.iter_mut().for_each(|b| *b -= rate * (factor * slopes));
         tail.iter_mut().zip(w.iter().chain(&*b)).for_each(|(tail, theta)| *tail += theta);
-    }
-}
-
-pub fn squares(columns: &[Eight], s: &[Eight], sums: &mut [Sums]) {
-    for (i, x) in columns.chunks_exact(sums.len()).enumerate() {
-        let s = s.get(i).unwrap_or(&Eight([1.0; 8]));
-        for (sums, x) in sums.iter_mut().zip(x) {
-            for r in 0..8 {
-                sums.sum.0[r] += s.0[r] * x.0[r];
-                sums.range.0[r] = sums.range.0[r].max(x.0[r].abs());
-                sums.square.0[r] += s.0[r] * x.0[r] * x.0[r];
-            }
-        }
     }
 }
 

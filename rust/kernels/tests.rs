@@ -372,6 +372,27 @@ fn batches_by_columns_agree_with_their_naive_twin() {
     }
 }
 
+/// What `centre` leaves, of columns between others.
+#[derive(Debug, PartialEq)]
+struct Centred(Vec<Eight>, Vec<Sums>);
+
+impl Centred {
+    fn of(run: impl FnOnce(Summed), rows: usize, d: usize) -> Self {
+        let mut out = vec![Eight([3.0; 8]); rows.div_ceil(8) * (d + 2)];
+        let mut sums = vec![Sums { sum: 0.5, square: 0.25, any: false }; d];
+        run(Summed { out: &mut out, stride: d + 2, sums: &mut sums });
+        Centred(out, sums)
+    }
+
+    fn agrees(&self, expected: &Self, what: &str) {
+        assert_eq!(self.0, expected.0, "{what}");
+        for (found, expected) in self.1.iter().zip(&expected.1) {
+            near(&[found.sum, found.square], &[expected.sum, expected.square], what);
+            assert_eq!(found.any, expected.any, "{what}");
+        }
+    }
+}
+
 /// On every set that the machine has, over every number of features, outputs and rows, and rows that lie anyhow.
 #[test]
 fn every_kernel_agrees_with_its_naive_twin() {
@@ -395,21 +416,21 @@ fn every_kernel_agrees_with_its_naive_twin() {
                     backward(set, lines, d, &raw, &mut grad);
                     naive::backward(lines, d, &raw, &mut expected);
                     near(&grad, &expected, &what);
-                    let start = vec![Eight([3.0; 8]); rows.div_ceil(8) * (d + 2)];
-                    let [mut found, mut expected] = [start.clone(), start.clone()];
-                    centre(set, lines, &w[..d], &mut found, d + 2);
-                    naive::centre(lines, &w[..d], &mut expected, d + 2);
-                    assert_eq!(found, expected, "{what}");
                     let half: Vec<f32> = values.iter().map(|&x| x as f32).collect();
                     let wide: Vec<f64> = half.iter().map(|&x| x.into()).collect();
-                    let [mut found, mut expected] = [start.clone(), start];
-                    let half = Lines::Together { values: &half[..rows * d], stride: d, beyond: 0 };
-                    centre(set, half, &w[..d], &mut found, d + 2);
-                    let wide = Lines::Together { values: &wide[..rows * d], stride: d, beyond: 0 };
-                    centre(set, wide, &w[..d], &mut expected, d + 2);
-                    assert_eq!(found, expected, "{what}");
-                    naive::centre(wide, &w[..d], &mut expected, d + 2);
-                    assert_eq!(found, expected, "{what}");
+                    let (away, s) = (&w[..d], [Eight([2.0; 8]), Eight(std::array::from_fn(|r| r as f64))]);
+                    for s in [&[][..], &s] {
+                        let found = Centred::of(|columns| centre(set, lines, away, s, columns), rows, d);
+                        let expected = Centred::of(|columns| naive::centre(lines, away, s, columns), rows, d);
+                        found.agrees(&expected, &what);
+                        let half = Lines::Together { values: &half[..rows * d], stride: d, beyond: 0 };
+                        let found = Centred::of(|columns| centre(set, half, away, s, columns), rows, d);
+                        let wide = Lines::Together { values: &wide[..rows * d], stride: d, beyond: 0 };
+                        let same = Centred::of(|columns| centre(set, wide, away, s, columns), rows, d);
+                        assert_eq!(found, same, "{what}");
+                        let expected = Centred::of(|columns| naive::centre(wide, away, s, columns), rows, d);
+                        found.agrees(&expected, &what);
+                    }
                 }
             }
         }
@@ -423,15 +444,6 @@ fn every_kernel_agrees_with_its_naive_twin() {
                     naive::products(&columns, d, &s, &mut expected);
                     for j in 0..d {
                         near(&found[j * d + j + 1..(j + 1) * d], &expected[j * d + j + 1..(j + 1) * d], &what);
-                    }
-                    let one = Sums { sum: Eight([0.5; 8]), range: Eight([0.1; 8]), square: Eight([0.2; 8]) };
-                    let [mut found, mut expected] = [vec![one; d], vec![one; d]];
-                    squares(set, &columns, &s, &mut found);
-                    naive::squares(&columns, &s, &mut expected);
-                    for (found, expected) in found.iter().zip(&expected) {
-                        near(&found.sum.0, &expected.sum.0, &what);
-                        near(&found.range.0, &expected.range.0, &what);
-                        near(&found.square.0, &expected.square.0, &what);
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! Walk: rows one by one, however they lie, and lanes of them; sums over long rows.
 
 use super::lanes::{LANES, Lanes};
-use super::{Element, LINE, Lines, ask, bring, prefetch};
+use super::{Element, LINE, Lines, ask, prefetch};
 
 /// Numbers ahead that are asked for where rows lie one after the other, and from how long a row the processor sees by
 /// itself which way it goes.
@@ -63,18 +63,6 @@ impl<'a, T> Walk<'a, T> {
         any.then(|| std::array::from_fn(|r| self.soon(i + r).unwrap_or(self.row(i + r).as_ptr())))
     }
 
-    /// Brings M rows soon after row i from the second-level cache into the first, where rows are short and lie one
-    /// after the other.
-    #[inline(always)]
-    pub(super) fn bring<const M: usize>(&self, i: usize) {
-        if self.at.is_none() && self.stride < LONG {
-            bring(
-                self.values.as_ptr().wrapping_add((i + 2 * M) * self.stride).cast(),
-                M * self.stride * size_of::<T>(),
-            );
-        }
-    }
-
     /// Asks for M rows some way after row i.
     #[inline(always)]
     pub(super) fn ask<const M: usize>(&self, i: usize) {
@@ -125,6 +113,18 @@ pub(super) fn load<V: Lanes, T: Element>(x: &[T; LANES]) -> V {
     match (T::wide(x).map(<&[f64; LANES]>::try_from), T::half(x).map(<&[f32; LANES]>::try_from)) {
         (Some(Ok(x)), _) => V::load(x),
         (_, Some(Ok(x))) => V::load_half(x),
+        _ => V::zero(),
+    }
+}
+
+/// Four numbers and four others, however long.
+#[inline(always)]
+pub(super) fn pair<V: Lanes, T: Element>(low: &[T; 4], high: &[T; 4]) -> V {
+    let wide = |x| T::wide(x).map(<&[f64; 4]>::try_from);
+    let half = |x| T::half(x).map(<&[f32; 4]>::try_from);
+    match (wide(low), wide(high), half(low), half(high)) {
+        (Some(Ok(low)), Some(Ok(high)), ..) => V::pair(low, high),
+        (.., Some(Ok(low)), Some(Ok(high))) => V::pair_half(low, high),
         _ => V::zero(),
     }
 }
