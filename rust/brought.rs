@@ -6,9 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::data::{Dense, Pick, Problem, Rows};
 use crate::error::Error;
 use crate::kernels::{self, Bond, Bound, Columns, Eight, Set, TURN, ask_for_huge_pages, untouched};
-use crate::observe::Watch;
+use crate::observe::{LookUp, Watch};
 use crate::relay::Relay;
-use crate::sampler::LookUp;
 use crate::threads::{each_part, parts};
 use crate::turned::Turned;
 

@@ -5,7 +5,7 @@
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
 //!   -> relay                                         chunks made ready ahead of whoever takes them
 //!   -> row, shuffle -> verdict -> online             rows one by one, sparse ones too, as scikit-learn descends
-//!   -> row -> sparse -> data, penalty, threads -> objective, gram, brought -> lazy
+//!   -> row -> sparse -> data, penalty, threads -> objective, gram, turned -> brought, lazy
 //!                                                    what is minimised: mean loss over rows, plus penalty
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
 //!        -> solver, descent, permute -> py           the loop, NumPy's permutations, and the door to Python

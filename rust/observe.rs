@@ -25,6 +25,9 @@ pub struct Reached {
     pub loss: f64,
 }
 
+/// Called while something takes long; an error ends it.
+pub type LookUp<'a> = dyn FnMut() -> Result<(), Error> + 'a;
+
 /// The world outside a run.
 pub trait Observe {
     /// Every 50 ms, within passes too; an error ends the run.

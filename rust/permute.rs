@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::kernels::prefetch;
-use crate::sampler::LookUp;
+use crate::observe::LookUp;
 
 /// The state of NumPy's PCG64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

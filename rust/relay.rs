@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::error::Error;
-use crate::sampler::LookUp;
+use crate::observe::LookUp;
 
 /// Chunks that are ready or in the making ahead of the one in use, which is among them.
 const AHEAD: usize = 4;

@@ -2,6 +2,7 @@
 
 use crate::data::Pick;
 use crate::error::Error;
+use crate::observe::LookUp;
 
 /// How the rows are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,9 +17,6 @@ pub enum Shuffle {
 
 /// Rows from which it is worth a thread to draw ahead.
 const WORTH: usize = 1 << 15;
-
-/// Called while something takes long; an error ends it.
-pub type LookUp<'a> = dyn FnMut() -> Result<(), Error> + 'a;
 
 /// Whoever draws orders.
 pub trait Permute: Send + Sync {

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::error::Error;
-use crate::observe::{Observe, Reached, State, Watch};
-use crate::sampler::LookUp;
+use crate::observe::{LookUp, Observe, Reached, State, Watch};
 
 /// Rows of a part at least, and how many parts there are at most.
 const LEAST: usize = 1024;

@@ -21,8 +21,8 @@ SHELVES = [
     {"row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail", "shuffle", "relay"},
     {"sparse"},
     {"data"},
-    {"objective", "sampler", "gram", "brought", "verdict"},
-    {"lazy"},
+    {"objective", "sampler", "gram", "turned", "verdict"},
+    {"lazy", "brought"},
     {"solver", "descent", "permute", "online"},
     {"py"},
 ]
