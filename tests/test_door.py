@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 import fastgd
 from conftest import make_problem
+from fastgd import _core
 
 X, Y = make_problem("mse")
 N, D = X.shape
@@ -517,7 +518,9 @@ BROUGHT = {
     "single rows, every ninth recorded": ({"batch_size": 1, "record": 9}, (20, 1)),
     "single rows of one number": ({"batch_size": 1}, (1, 1)),
     "single rows, two outputs": ({"batch_size": 1}, (7, 2)),
+    "longer single rows": ({"batch_size": 1, "average": "tail"}, (61, 1)),
     "batches": ({"batch_size": 48}, (7, 1)),
+    "uneven batches, every fifth recorded": ({"batch_size": 13, "record": 5}, (3, 1)),
     "batches, two outputs": ({"batch_size": 48}, (7, 2)),
     "batches, momentum": ({"batch_size": 48, "optimizer": "momentum", "l2": 0.1}, (7, 1)),
     "batches with a kink": ({"batch_size": 5, "loss": "absolute", "average": "tail"}, (40, 1)),
@@ -673,6 +676,21 @@ def test_a_large_array_is_refused_whichever_pass_sees_it_first(options, wrong):
     with pytest.raises(ValueError, match=rf"X must be finite, got {wrong} in row 69998, column 1"):
         fastgd.fit(X, y, rng=generator, **options)
     assert generator.bit_generator.state == before
+
+
+@pytest.mark.parametrize("loss", _core.losses())
+@pytest.mark.parametrize("batch_size", [None, 1, 7, 48])
+def test_a_large_array_is_refused_by_what_its_rows_lose_at_the_start(loss, batch_size):
+    X, y = make_problem(loss, n=20_000, d=10)
+    seen: list[object] = []
+    asked = {"lr": 1e-3, "epochs": 1, "engine": "rows", "batch_size": batch_size, "loss": loss, "callback": seen.append}
+    for wrong, order in [(np.nan, "C"), (np.inf, "F"), (-np.inf, "C")]:
+        bad = np.array(X, order=order)
+        bad[17_777, 3] = wrong
+        for dtype in (np.float64, np.float32):
+            with pytest.raises(ValueError, match=rf"X must be finite, got {wrong} in row 17777, column 3"):
+                fastgd.fit(bad.astype(dtype, order="K"), y, **asked)
+    assert not seen
 
 
 def test_numbers_too_large_to_be_squared_are_no_reason_to_refuse():

@@ -278,8 +278,8 @@ def _put(problem: Problem, config: Config, *, standardize: bool, engine: str, au
         one = problem if problem.y.shape[1] == 1 else replace(problem, y=problem.y[:, :1].copy())
         moments = Moments.of(one, cross=exact, threads=threads)
     columns = statistics or moments
-    if columns is None:
-        problem.look(threads)
+    if columns is None and (automatic or config.coef.any() or config.intercept.any()):
+        problem.look(threads)  # from 0 the loss at the start tells
     frame, iterated, work_config, condition, short = None, problem, config, None, ""
     if standardize:
         assert columns is not None

@@ -261,6 +261,8 @@ def run(solve: Solve, request: dict[str, Any]) -> FitResult:
             while True:
                 observe = None if callback is None else _observer(callback, plan, handling)
                 solution = solve(plan.work, plan.work_config, observe, told)
+                if solution["status"] == "diverged" and not solution["n_steps"]:
+                    problem.look(plan.config.threads)
                 grew = solution["status"] == "diverged" and solution["n_steps"] > 0
                 if not (plan.automatic_lr and grew and halvings < _HALVINGS):
                     break
