@@ -4,7 +4,8 @@
 //! error, exponential -> kernels                      what is wrong with a request; exp and log; the passes over a row
 //!   -> registry -> loss, optimizer, schedule         what a run is made of: a part is a formula and a row
 //!   -> relay                                         chunks made ready ahead of whoever takes them
-//!   -> row, shuffle -> verdict -> online             rows one by one, sparse ones too, as scikit-learn descends
+//!   -> row, shuffle, pace -> verdict -> source -> online
+//!                                                    rows one by one, sparse ones too, as scikit-learn descends
 //!   -> row -> sparse -> data, penalty, threads -> objective, gram, turned -> brought, lazy
 //!                                                    what is minimised: mean loss over rows, plus penalty
 //!   -> observe, sampler, history, stop, tail         what surrounds it: onlookers, batches, records, ends
@@ -24,6 +25,7 @@ pub mod objective;
 pub mod observe;
 pub mod online;
 pub mod optimizer;
+pub mod pace;
 pub mod penalty;
 pub mod permute;
 pub mod registry;
@@ -33,6 +35,7 @@ pub mod sampler;
 pub mod schedule;
 pub mod shuffle;
 pub mod solver;
+pub mod source;
 pub mod sparse;
 pub mod stop;
 pub mod tail;

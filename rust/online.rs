@@ -5,44 +5,16 @@
 //! Cumulative Penalty" (2009); averages are kept as in Bottou, "Stochastic Gradient Descent Tricks" (2012). A row costs
 //! as many operations as it has features. Sums go in order, so that coefficients equal scikit-learn's to rounding.
 
-use std::ops::Range;
-
 use crate::error::{Error, zeros};
 use crate::kernels::{self, Element, Lines, Online, Queue, Set, TURN, Turn, set};
 use crate::loss::{Loss, Rates, Told as Targets};
 use crate::observe::{Observe, State, Watch};
+use crate::pace::{Elastic, Pace, Rate};
 use crate::relay::Relay;
 use crate::row::{Norms, Row, Stored, Table};
 use crate::shuffle::{Order, Orders};
+use crate::source::{Chunk, Source};
 use crate::verdict::{Astray, Told, Validation, astray};
-
-/// How the rate goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Rate {
-    Constant,
-    /// 1 / (alpha (t0 + t - 1)), the first as large as the steps that typical coefficients need
-    Optimal,
-    /// eta0 / t^power
-    InvScaling {
-        power: f64,
-    },
-    /// Constant, and divided by 5 instead of stopping while above 1e-6.
-    Adaptive,
-    /// Passive-aggressive: min(eta0, loss / |x|^2). Crammer et al., 2006.
-    Pa1,
-    /// loss / (|x|^2 + 1 / (2 eta0))
-    Pa2,
-}
-
-/// alpha ((1 - l1_ratio) |w|^2 / 2 + l1_ratio |w|_1)
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Elastic {
-    pub alpha: f64,
-    pub l1_ratio: f64,
-    /// Whether there is an l2 part, and an l1 part.
-    pub l2: bool,
-    pub l1: bool,
-}
 
 /// What a run is asked for.
 pub struct Config<'a> {
@@ -113,11 +85,6 @@ pub struct Outcome {
 const STEEPEST: f64 = 1e12;
 /// A common scale of coefficients below this is multiplied out.
 const SMALL: f64 = 1e-9;
-/// Bytes of rows that are brought together: about what the second-level cache holds.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Rows of them at most, and at least.
-const CHUNK: usize = 1 << 15;
-const LEAST_CHUNK: usize = 4 * TURN;
 /// Rows whose turns are prepared at once.
 const STRETCH: usize = 256;
 
@@ -146,7 +113,8 @@ pub fn run<B: Stored>(
     let mut highest = f64::NEG_INFINITY;
     let mut finite = true;
     for epoch in 1..=config.max_iter {
-        let source = Source { table, told, pace: run.pace(), by_turns: run.by_turns, set: run.set };
+        let (class_weight, pace) = (config.class_weight, run.pace());
+        let source = Source { table, told, class_weight, pace, by_turns: run.by_turns, set: run.set };
         let loss = run.epoch(&source, &relay, orders.next(&mut watch)?, &mut watch)? / train.max(1) as f64;
         epochs.loss.push(loss);
         epochs.rate.push(run.eta);
@@ -243,117 +211,6 @@ fn check<B: Table>(
     }
 }
 
-/// How rates go from row to row, as long as an epoch lasts.
-#[derive(Clone, Copy)]
-struct Pace<'a> {
-    config: &'a Config<'a>,
-    eta: f64,
-    /// t0 of `Rate::Optimal`
-    offset: f64,
-    /// Of the epoch's first row.
-    t: f64,
-}
-
-impl Pace<'_> {
-    /// The rate of row t.
-    #[inline]
-    fn rate(&self, t: f64) -> f64 {
-        match self.config.rate {
-            Rate::Optimal => 1.0 / (self.config.penalty.alpha * (self.offset + t - 1.0)),
-            Rate::InvScaling { power } => self.config.eta0 / raised(t, power),
-            _ => self.eta,
-        }
-    }
-
-    /// What l2 leaves of coefficients at some rate.
-    #[inline]
-    fn left(&self, rate: f64) -> f64 {
-        let factor = 1.0 - (1.0 - self.config.penalty.l1_ratio) * rate * self.config.penalty.alpha;
-        if factor > 0.0 { factor } else { 0.0 }
-    }
-
-    /// Sets `rates` to those of so many rows from t on, and `left` to what l2 leaves at these.
-    fn look_ahead(&self, set: Set, t: f64, count: usize, rates: &mut Vec<f64>, left: &mut Vec<f64>) {
-        rates.clear();
-        rates.extend((0..count).map(|k| t + k as f64));
-        match self.config.rate {
-            Rate::InvScaling { power: 0.25 } => kernels::replace(set, rates, |t| self.config.eta0 / t.sqrt().sqrt()),
-            _ => kernels::replace(set, rates, |t| self.rate(t)),
-        }
-        if self.config.penalty.l2 {
-            left.clone_from(rates);
-            kernels::replace(set, left, |rate| self.left(rate));
-        }
-    }
-}
-
-/// What chunks are made of.
-struct Source<'a, B> {
-    table: &'a B,
-    told: &'a Told<'a>,
-    pace: Pace<'a>,
-    by_turns: bool,
-    set: Set,
-}
-
-/// Rows brought together in the order of their visits, and all of a step that does not wait for the steps before.
-struct Chunk<B> {
-    /// Those in the order, kept back ones among them; and those that are left to train on.
-    order: Vec<u32>,
-    rows: Vec<u32>,
-    table: B,
-    y: Vec<f64>,
-    /// Empty for all ones.
-    weight: Vec<f64>,
-    /// Empty if it is too soon to know.
-    rates: Vec<f64>,
-    /// What l2 leaves of coefficients, if there is any.
-    left: Vec<f64>,
-}
-
-impl<B: Default> Default for Chunk<B> {
-    fn default() -> Self {
-        let (order, rows, table) = (Vec::new(), Vec::new(), B::default());
-        let (y, weight, rates, left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Chunk { order, rows, table, y, weight, rates, left }
-    }
-}
-
-impl<B: Stored> Source<'_, B> {
-    /// Rows of a chunk.
-    fn size(&self) -> usize {
-        let bytes = self.table.width().max(1) * 2 * size_of::<f64>();
-        (CHUNK_BYTES / bytes).clamp(LEAST_CHUNK, CHUNK) / TURN * TURN
-    }
-
-    /// The rows in these places of the order.
-    fn bring(&self, order: Order, places: Range<usize>, chunk: &mut Chunk<B::Together>) -> Result<(), Error> {
-        let first = places.start;
-        let (Told { y, weight, held }, of_class, set) = (*self.told, self.pace.config.class_weight, self.set);
-        order.part(places, &mut chunk.order);
-        chunk.rows.clear();
-        chunk.rows.extend(chunk.order.iter().filter(|&&i| held.get(i as usize) != Some(&true)));
-        let bound = self.by_turns.then_some(self.pace.config.penalty.l2);
-        chunk.y.clear();
-        self.table.bring(set, &chunk.rows, bound, (y, &mut chunk.y), &mut chunk.table)?;
-        let rows = || chunk.rows.iter().map(|&i| i as usize);
-        chunk.weight.clear();
-        if !weight.is_empty() || of_class != (1.0, 1.0) {
-            chunk.weight.extend(rows().map(|i| {
-                let of_class = if y[i] > 0.0 { of_class.0 } else { of_class.1 };
-                of_class * weight.get(i).copied().unwrap_or(1.0)
-            }));
-        }
-        let count = chunk.rows.len();
-        chunk.rates.clear();
-        if held.is_empty() {
-            let t = self.pace.t + first as f64; // else nobody knows yet how many rows train before these
-            self.pace.look_ahead(set, t, count, &mut chunk.rates, &mut chunk.left);
-        }
-        Ok(())
-    }
-}
-
 /// When enough is enough.
 struct Stop {
     best: f64,
@@ -439,8 +296,9 @@ impl<'a> Run<'a> {
     }
 
     /// How rates go from here on.
-    fn pace(&self) -> Pace<'a> {
-        Pace { config: self.config, eta: self.eta, offset: self.offset, t: self.t }
+    fn pace(&self) -> Pace {
+        let Config { rate, penalty, eta0, .. } = *self.config;
+        Pace { rate, penalty, eta0, eta: self.eta, offset: self.offset, t: self.t }
     }
 
     /// One pass over the training rows; the sum of their objectives. The order is kept.
@@ -464,7 +322,7 @@ impl<'a> Run<'a> {
                 }
                 from += chunk.order.len();
                 if chunk.rates.is_empty() {
-                    let (count, t) = (chunk.rows.len(), self.t);
+                    let (count, t) = (chunk.y.len(), self.t);
                     source.pace.look_ahead(self.set, t, count, &mut chunk.rates, &mut chunk.left);
                 }
                 sum += self.chunk(chunk, watch)?;
@@ -742,18 +600,6 @@ fn multiply_out(w: &mut [f64], scale: f64, mean_w: &mut [f64], share: f64, of: f
 fn add(a: Norms, b: Norms) -> Norms {
     // what is left of a sum from which as much was taken away may be rounding below 0
     Norms { square: most(0.0, a.square + b.square), absolute: most(0.0, a.absolute + b.absolute) }
-}
-
-/// t^power, at a fraction of the price where roots will do.
-#[inline]
-fn raised(t: f64, power: f64) -> f64 {
-    if power == 0.25 {
-        t.sqrt().sqrt()
-    } else if power == 0.5 {
-        t.sqrt()
-    } else {
-        t.powf(power)
-    }
 }
 
 /// The smaller; `b` only if it is, so that a NaN in it is left alone.

@@ -18,11 +18,11 @@ ROOT = Path(__file__).parent.parent
 SHELVES = [
     {"error", "exponential"},
     {"kernels", "registry", "observe"},
-    {"row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail", "shuffle", "relay"},
+    {"row", "loss", "penalty", "optimizer", "schedule", "threads", "history", "stop", "tail", "shuffle", "relay", "pace"},
     {"sparse"},
     {"data"},
     {"objective", "sampler", "gram", "turned", "verdict"},
-    {"lazy", "brought"},
+    {"lazy", "brought", "source"},
     {"solver", "descent", "permute", "online"},
     {"py"},
 ]

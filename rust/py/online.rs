@@ -7,7 +7,8 @@ use pyo3::types::PyDict;
 use super::{Failure, Outside, bug, choice, raise, released};
 use crate::kernels::Element;
 use crate::loss::{Loss, loss};
-use crate::online::{self, Config, Elastic, Iterate, Outcome, Rate};
+use crate::online::{self, Config, Iterate, Outcome};
+use crate::pace::{Elastic, Rate};
 use crate::row::{Csr, Grid, Index, Stored};
 use crate::verdict::{Astray, Score, Told, Validation};
 
