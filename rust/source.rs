@@ -53,7 +53,7 @@ impl<B: Default> Default for Chunk<B> {
 impl<B: Stored> Source<'_, B> {
     /// Rows of a chunk.
     pub fn size(&self) -> usize {
-        let bytes = self.table.width().max(1) * 2 * size_of::<f64>();
+        let bytes = self.table.width().max(1) * size_of::<f64>();
         (CHUNK_BYTES / bytes).clamp(LEAST_CHUNK, CHUNK) / TURN * TURN
     }
 
