@@ -499,6 +499,10 @@ impl Permute for Orders<'_> {
         }
     }
 
+    fn draws_ahead(&self) -> bool {
+        self.own.is_some()
+    }
+
     fn ahead(&self, look_up: &mut LookUp) {
         self.ahead.draw(look_up);
     }

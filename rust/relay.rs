@@ -67,12 +67,16 @@ impl<C: Default + Send> Relay<C> {
                     make(other);
                 }
                 if let Some(error) = board.failed(k) {
+                    board.end();
                     return Err(error);
                 }
-                if !take(&mut room(k))? {
-                    break;
+                match take(&mut room(k)) {
+                    Ok(true) => board.taken(k),
+                    ended => {
+                        board.end();
+                        return ended.map(|_| ());
+                    }
                 }
-                board.taken(k);
             }
             Ok(())
         })
@@ -146,6 +150,12 @@ impl Board {
         self.changed.notify_all();
     }
 
+    /// Says that nobody goes on.
+    fn end(&self) {
+        held(&self.state).over = true;
+        self.changed.notify_all();
+    }
+
     /// Why chunk k is not there, if so; a panic of the helper comes out of its scope.
     fn failed(&self, k: usize) -> Option<Error> {
         let mut state = held(&self.state);
@@ -205,6 +215,37 @@ mod tests {
             // what could not be made and is not asked for is no error
             assert_eq!(squares(threaded, 9, 7), Ok((0..7).map(|k| k * k).collect()));
         }
+    }
+
+    #[test]
+    fn the_helper_does_something_first_and_ends_it_where_nobody_goes_on() {
+        for (count, until) in [(3, 1), (50, 9), (50, 50)] {
+            let (relay, done) = (Relay::<usize>::new(true), AtomicBool::new(false));
+            let mut seen = 0;
+            let first = |look_up: &mut LookUp| {
+                // until it is told to end, or long enough for everybody to get on without it
+                let patient = until == count;
+                let ended = (0..if patient { 20 } else { 100_000 }).any(|_| {
+                    thread::sleep(Duration::from_millis(1));
+                    look_up().is_err()
+                });
+                done.store(ended != patient, Ordering::Relaxed);
+            };
+            let pass = relay.pass(
+                count,
+                first,
+                |_, _| Ok(()),
+                |_| {
+                    seen += 1;
+                    Ok(seen < until || until == count)
+                },
+            );
+            assert_eq!((pass, seen, done.into_inner()), (Ok(()), until, true));
+        }
+        let relay = Relay::<usize>::new(true);
+        let panics = |_: &mut LookUp| panic!("here");
+        let pass = || relay.pass(9, panics, |_, _| Ok(()), |_| Ok(true));
+        assert!(catch_unwind(AssertUnwindSafe(pass)).is_err());
     }
 
     #[test]

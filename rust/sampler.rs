@@ -16,7 +16,7 @@ pub enum Shuffle {
 }
 
 /// Rows from which it is worth a thread to draw ahead.
-const WORTH: usize = 1 << 15;
+pub const WORTH: usize = 1 << 15;
 
 /// Whoever draws orders.
 pub trait Permute: Send + Sync {
@@ -25,6 +25,11 @@ pub trait Permute: Send + Sync {
     /// # Errors
     /// If none could be drawn.
     fn draw(&mut self, order: &mut Vec<u32>) -> Result<(), Error>;
+
+    /// Whether `ahead` does anything.
+    fn draws_ahead(&self) -> bool {
+        false
+    }
 
     /// Draws the next one already, on any thread, while the latest is in use; `look_up` may end that.
     fn ahead(&self, _look_up: &mut LookUp) {}
@@ -69,7 +74,8 @@ impl<'a> Sampler<'a> {
             }
         }
         let order = if self.shuffle == Shuffle::No { Pick::Run(0..self.n) } else { Pick::at(&self.order) };
-        Ok((order, (self.shuffle == Shuffle::EveryEpoch && self.n >= WORTH).then_some(&*self.permute)))
+        let worth = self.shuffle == Shuffle::EveryEpoch && self.n >= WORTH && self.permute.draws_ahead();
+        Ok((order, worth.then_some(&*self.permute)))
     }
 }
 
@@ -109,6 +115,39 @@ mod tests {
         assert_eq!((orders, draws), (vec![vec![1, 3, 0, 2, 4]; 3], 1));
         let (orders, draws) = epochs(Shuffle::EveryEpoch, 2);
         assert_eq!((orders, draws), (vec![vec![1, 3, 0, 2, 4], vec![2, 4, 1, 3, 0]], 2));
+    }
+
+    /// Draws ahead, so it says.
+    struct Ready;
+
+    impl Permute for Ready {
+        fn draw(&mut self, order: &mut Vec<u32>) -> Result<(), Error> {
+            order.clear();
+            order.extend(0..WORTH as u32);
+            Ok(())
+        }
+
+        fn draws_ahead(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn the_next_order_is_drawn_ahead_where_there_is_one_and_it_takes_long() {
+        let ahead = |n: usize, shuffle: Shuffle, permute: &mut dyn Permute| {
+            Sampler::new(n, shuffle, permute).epoch().map(|(_, permute)| permute.is_some())
+        };
+        assert_eq!(ahead(WORTH, Shuffle::EveryEpoch, &mut Ready), Ok(true));
+        assert_eq!(ahead(WORTH, Shuffle::Once, &mut Ready), Ok(false));
+        assert_eq!(ahead(WORTH, Shuffle::No, &mut Ready), Ok(false));
+        let mut closure = |order: &mut Vec<u32>| Ready.draw(order);
+        assert_eq!(ahead(WORTH, Shuffle::EveryEpoch, &mut closure), Ok(false));
+        let mut short = |order: &mut Vec<u32>| {
+            order.clear();
+            order.push(0);
+            Ok(())
+        };
+        assert_eq!(ahead(1, Shuffle::EveryEpoch, &mut short), Ok(false));
     }
 
     #[test]

@@ -113,6 +113,23 @@ mod tests {
     use crate::observe::Alone;
 
     #[test]
+    fn what_is_done_beside_ends_where_the_work_has_failed() {
+        for (work, told) in [(Ok(3), false), (Err(Error::Interrupted), true)] {
+            let ended = AtomicBool::new(false);
+            let other = |look_up: &mut LookUp| {
+                let wait = |_| {
+                    thread::sleep(std::time::Duration::from_millis(1));
+                    look_up().is_err()
+                };
+                ended.store((0..if told { 100_000 } else { 20 }).any(wait), Ordering::Relaxed);
+            };
+            assert_eq!(beside(true, other, || work.clone()), work);
+            assert_eq!(ended.into_inner(), told);
+            assert_eq!(beside(false, |_| panic!("nobody wants it"), || work.clone()), work);
+        }
+    }
+
+    #[test]
     fn parts_cover_every_row_once() {
         assert_eq!(parts(10_000, 6000).collect::<Vec<_>>(), [0..6000, 6000..10_000]);
         for n in [1, LEAST, LEAST + 1, 1_000_003] {
