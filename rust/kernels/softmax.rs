@@ -269,7 +269,7 @@ fn values<V: Lanes>(others: [f64; LANES], short: [f64; LANES], weight: [f64; LAN
     values
 }
 
-/// exp(raw - top), at least that of -`FAR`: a processor may take long over smaller numbers.
+/// exp(raw - top)
 #[inline(always)]
 fn exponentials<V: Lanes>(raw: [f64; LANES], top: [f64; LANES]) -> [f64; LANES] {
     let mut e = raw;
@@ -282,11 +282,13 @@ fn exponentials<V: Lanes>(raw: [f64; LANES], top: [f64; LANES]) -> [f64; LANES] 
     e
 }
 
-/// exp(x), at least and at most that of `FAR`.
+/// exp(x), at most that of `FAR`, and 0 below -`FAR`: a processor may take long over smaller numbers. By bits, as no lane
+/// is to branch.
 #[inline(always)]
 fn within<V: Lanes>(x: f64) -> f64 {
+    let kept = u64::from(x < -FAR).wrapping_sub(1);
     let x = if x < -FAR { -FAR } else { x };
-    exp_by(if x > FAR { FAR } else { x }, V::add_one)
+    f64::from_bits(exp_by(if x > FAR { FAR } else { x }, V::add_one).to_bits() & kept)
 }
 
 /// The c-th lanes, but for y, if it is there, that of `other`.
