@@ -81,7 +81,7 @@ fn online<const D: usize>(bencher: Bencher, name: &str) {
     let (rows, y, set) = (wave(64 * D), wave(64), set(name));
     let (mut w, mut b, rates) = (wave(D), [0.5], [1e-3 / D as f64; 64]);
     let lines = Lines::Together { values: &rows, stride: D, beyond: 0 };
-    let bound = bound(set, D);
+    let (bound, mut near) = (bound(set, D), vec![Eight::default(); D.div_ceil(8)]);
     bencher.counter(ItemsCount::new(64usize)).bench_local(|| {
         let line = Online { w: &mut w, b: &mut b, squares: false, scales: &[], tail: &mut [] };
         match black_box(&bound).turns(0, 64) {
@@ -89,7 +89,9 @@ fn online<const D: usize>(bencher: Bencher, name: &str) {
                 let (y, rates) = (&y[turn.first..][..turn.count], &rates[turn.first..][..turn.count]);
                 kernels::steps(set, turn, (), |raw, r| rates[r] * 2.0 * (raw - y[r]));
             }),
-            _ => kernels::online(set, black_box(lines), line, &mut |i, raw, _| rates[i] * 2.0 * (raw - y[i])),
+            _ => {
+                kernels::online(set, black_box(lines), line, &mut near, &mut |i, raw, _| rates[i] * 2.0 * (raw - y[i]))
+            }
         }
     });
 }

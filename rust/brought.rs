@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::kernels::{self, Bond, Bound, Columns, Eight, Set, TURN, ask_for_huge_pages, untouched};
 use crate::observe::{LookUp, Watch};
 use crate::relay::Relay;
+use crate::sampler::WORTH;
 use crate::threads::{each_part, parts};
 use crate::turned::Turned;
 
@@ -15,6 +16,8 @@ use crate::turned::Turned;
 const LEAST_BYTES: usize = 1 << 20;
 /// Features at most: longer rows are as quickly visited where they lie.
 const LONGEST: usize = 256;
+/// Features up to which rows are turned that are in the caches anyway.
+const NEAR: usize = 8;
 /// Bytes of a chunk, of which there are a few: about what the second-level cache holds. Batches of more are not
 /// brought.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -111,30 +114,31 @@ impl<'a> Stretch<'a> {
 
 impl<'a> Brought<'a> {
     /// The rows of a problem for visits in batches of `batch`, if bringing them is worth it; `bound` where they take
-    /// turns, and then whether |x|^2 is asked for.
+    /// turns, and then whether |x|^2 is asked for; `plain` where batches are stepped by without a gradient.
     pub fn worth(
         problem: &'a Problem<'a>,
         batch: usize,
-        bound: Option<bool>,
+        (bound, plain): (Option<bool>, bool),
         set: Set,
         threads: usize,
     ) -> Option<Self> {
         let d = problem.d;
         let (row, lanes) = (size_of::<f64>() * d, size_of::<f64>() * Bound::stride(d));
-        let by_columns = Columns::takes(d) && problem.outputs == 1 && (2..=problem.block).contains(&batch);
+        let large = problem.n.saturating_mul(row) >= LEAST_BYTES;
+        let by_columns = plain && batch > 1 && Columns::takes(d) && (large || d <= NEAR);
         let (form, bytes) = match bound {
             Some(squares) => (Form::Bound { squares }, lanes + size_of::<Bond>() / TURN),
             None if by_columns => (Form::Columns, size_of::<Eight>() * d * batch.div_ceil(8) / batch),
             None => (Form::Lines, lanes),
         };
         let bytes = bytes + size_of::<f64>() * (problem.told + usize::from(!problem.weight.is_empty()));
-        let large = problem.n.saturating_mul(row) >= LEAST_BYTES;
         let worth = (large || form == Form::Columns) && batch.saturating_mul(bytes) <= MOST_BYTES;
         if !worth || d > LONGEST || problem.rows.sparse().is_some() {
             return None;
         }
         let size = (CHUNK_BYTES / bytes).max(1).next_multiple_of(TURN).next_multiple_of(batch);
-        Some(Brought { problem, set, relay: Relay::new(large && threads > 1), batch, size, form })
+        let relay = Relay::new(threads > 1 && (large || problem.n >= WORTH));
+        Some(Brought { problem, set, relay, batch, size, form })
     }
 
     /// An epoch in this order: `take` gets stretch after stretch and answers whether to go on. A second thread does
@@ -201,8 +205,8 @@ impl<'a> Brought<'a> {
                 let eights = chunk.eights.chunks_mut(some / self.batch * of_batch);
                 for (pick, out) in pick.blocks(some).zip(eights) {
                     match rows.short(&pick) {
-                        Some(lines) => kernels::turn(self.set, lines, d, self.batch, out),
-                        None => kernels::turn(self.set, rows.block(&pick, &mut room), d, self.batch, out),
+                        Some(lines) => kernels::by_eights(self.set, lines, d, self.batch, out),
+                        None => kernels::by_eights(self.set, rows.block(&pick, &mut room), d, self.batch, out),
                     }
                     targets(&pick);
                 }

@@ -269,13 +269,26 @@ pub struct Online<'a> {
 /// What is told row i's prediction, and |x_i|^2, if asked for, and 1 more with an intercept: it returns the step.
 pub type Step<'a, 'f> = &'a mut (dyn FnMut(usize, f64, f64) -> f64 + 'f);
 
-/// For each row, w -= step x_i and b -= step, where `step` says which.
+/// For each row, w -= step x_i and b -= step, where `step` says which. `near` is room for w: see `room_for`.
 #[inline]
-pub fn online<T: Element>(set: Set, lines: Lines<T>, line: Online, step: Step) {
+pub fn online<T: Element>(set: Set, lines: Lines<T>, line: Online, near: &mut [Eight], step: Step) {
     match set {
         Set::NAIVE => naive::online(lines, line, step),
-        _ => run(set, by_rows::ByRows { lines, line, step }),
+        _ => run(set, by_rows::ByRows { lines, line, near, step }),
     }
+}
+
+/// Makes room for so many numbers by eights, and answers it.
+///
+/// # Errors
+/// If there is no memory for it.
+pub fn room_for(numbers: usize, room: &mut Vec<Eight>) -> Result<&mut [Eight], Error> {
+    let count = numbers.div_ceil(lanes::LANES);
+    let bytes = size_of::<Eight>() * count;
+    let more = count.saturating_sub(room.len());
+    room.try_reserve_exact(more).map_err(|_| Error::Memory { what: "the coefficients", bytes })?;
+    room.resize(room.len().max(count), Eight::default());
+    Ok(&mut room[..count])
 }
 
 /// The same by rows in turn, of which `steps` sees a few at once.
@@ -374,17 +387,17 @@ pub struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// Whether rows of d numbers are stepped by so.
+    /// Whether rows of d numbers are worth it.
     pub fn takes(d: usize) -> bool {
         d <= columns::MOST
     }
 }
 
 /// Turns rows of d numbers into columns by eight rows, each batch of `size` by itself; zeros are what its last rows lack.
-pub fn turn<T: Element>(set: Set, lines: Lines<T>, d: usize, size: usize, out: &mut [Eight]) {
+pub fn by_eights<T: Element>(set: Set, lines: Lines<T>, d: usize, size: usize, out: &mut [Eight]) {
     match set {
-        Set::NAIVE => naive::turn(lines, d, size, out),
-        _ => run(set, columns::Turned { lines, d, size, out }),
+        Set::NAIVE => naive::by_eights(lines, d, size, out),
+        _ => run(set, columns::ByEights { lines, d, size, out }),
     }
 }
 

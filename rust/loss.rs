@@ -110,7 +110,7 @@ fn a_turn<'a>(numbers: &'a [f64], room: &'a mut [f64; TURN]) -> &'a [f64; TURN] 
 pub struct Rates<'a> {
     /// What each row's slope is multiplied with, besides its weight.
     pub each: &'a [f64],
-    /// The size that slopes are cut to.
+    /// The size that slopes are cut to, at least 1.
     pub steepest: f64,
     /// Where it is not 0, steps are divided by 1 + rate times this times (|x|^2 + 1), without intercept no + 1.
     pub implicit: f64,
@@ -264,6 +264,10 @@ impl Loss for Pinball {
             0.0
         }
     }
+
+    fn steepest(&self) -> f64 {
+        self.q.max(1.0 - self.q)
+    }
 }
 
 /// max(0, |raw - y| - epsilon). Vapnik, 1995; with epsilon 0 the absolute error.
@@ -285,6 +289,10 @@ impl Loss for Tube {
         } else {
             0.0
         }
+    }
+
+    fn steepest(&self) -> f64 {
+        1.0
     }
 }
 
@@ -372,10 +380,6 @@ impl Loss for Logistic {
         let e = exp(-raw.abs());
         let (at_0, at_1) = if raw < 0.0 { (e, 1.0) } else { (1.0, e) };
         ((1.0 - y) * at_0 - y * at_1) / (1.0 + e)
-    }
-
-    fn steepest(&self) -> f64 {
-        1.0
     }
 
     /// Neither exp nor a division is waited for by the rows that follow.
@@ -703,6 +707,16 @@ mod tests {
                     let (slope, scale) = ((at(1e-6) - at(-1e-6)) / 2e-6, 1.0 + slopes[k].abs() + 1e-3 * at(0.0).abs());
                     assert!((slope - slopes[k]).abs() <= 1e-6 * scale, "{name} at {raw:?}, {y:?}: {slope} {slopes:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn slopes_keep_within_their_bound() {
+        for (name, loss, facts) in all().filter(|(.., facts)| !facts.targets.coupled()) {
+            for (raw, y) in samples(facts.targets) {
+                let most = raw.iter().zip(&y).map(|(&raw, &y)| loss.gradient(raw, y).abs()).fold(0.0, f64::max);
+                assert!(most <= loss.steepest(), "{name} at {raw:?}, {y:?}: {most}");
             }
         }
     }

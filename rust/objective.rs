@@ -3,7 +3,7 @@
 
 use crate::data::{Pick, Problem, Rows, block_size};
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Bound, Columns, Downhill, Lines, Moves, Online, Queue, Set, Stored, TURN, Turn};
+use crate::kernels::{self, Bound, Columns, Downhill, Eight, Lines, Moves, Online, Queue, Set, Stored, TURN, Turn};
 use crate::loss::{Loss, Rates, Reduction, Told};
 use crate::observe::Watch;
 use crate::penalty::Penalty;
@@ -64,6 +64,7 @@ pub struct Scratch {
     /// As `Sparse::see` has it.
     seen: Vec<f64>,
     bound: Bound,
+    near: Vec<Eight>,
 }
 
 /// Coefficient and intercept of one feature.
@@ -184,7 +185,7 @@ impl<'a> Objective<'a> {
     /// Lack of memory.
     pub fn online(&self, rows: &Pick, theta: &mut [f64], turn: InTurn, scratch: &mut Scratch) -> Result<f64, Error> {
         let InTurn { bound, rates, implicit, tail } = turn;
-        let Scratch { rows: room, raw, y, weight, bound: own, .. } = scratch;
+        let Scratch { rows: room, raw, y, weight, bound: own, near, .. } = scratch;
         let told = self.problem.targets(rows, y, weight);
         let (w, b) = theta.split_at_mut(self.coefs());
         let line = Online { w, b, squares: implicit != 0.0, scales: &[], tail };
@@ -207,9 +208,10 @@ impl<'a> Objective<'a> {
                 raw[i] = found;
                 self.loss.step((found, square), i, told, rates)
             };
+            let near = kernels::room_for(d, near)?;
             match self.problem.rows.short(rows) {
-                Some(lines) => kernels::online(set, lines, line, step),
-                None => kernels::online(set, self.problem.rows.block(rows, room), line, step),
+                Some(lines) => kernels::online(set, lines, line, near, step),
+                None => kernels::online(set, self.problem.rows.block(rows, room), line, near, step),
             }
         }
         Ok(self.loss.sum(self.set, raw, told))

@@ -6,7 +6,7 @@
 //! as many operations as it has features. Sums go in order, so that coefficients equal scikit-learn's to rounding.
 
 use crate::error::{Error, zeros};
-use crate::kernels::{self, Element, Lines, Online, Queue, Set, TURN, Turn, set};
+use crate::kernels::{self, Eight, Element, Lines, Online, Queue, Set, TURN, Turn, set};
 use crate::loss::{Loss, Rates, Told as Targets};
 use crate::observe::{Observe, State, Watch};
 use crate::pace::{Elastic, Pace, Rate};
@@ -256,6 +256,8 @@ struct Run<'a> {
     raw: Vec<f64>,
     steps: Vec<f64>,
     squares: Vec<f64>,
+    /// Room for w.
+    near: Vec<Eight>,
 }
 
 impl<'a> Run<'a> {
@@ -269,7 +271,8 @@ impl<'a> Run<'a> {
             }
             _ => 0.0,
         };
-        let norms = Norms::of(&start.w);
+        let (norms, mut near) = (Norms::of(&start.w), Vec::new());
+        kernels::room_for(d, &mut near)?;
         Ok(Run {
             config,
             scale: 1.0,
@@ -291,6 +294,7 @@ impl<'a> Run<'a> {
             raw: Vec::new(),
             steps: Vec::new(),
             squares: Vec::new(),
+            near,
             w: start.w,
         })
     }
@@ -414,7 +418,7 @@ impl<'a> Run<'a> {
                     steps[i] = loss.step((found, square), i, told, rates_of);
                     steps[i]
                 };
-                kernels::online(set, lines, line, each);
+                kernels::online(set, lines, line, &mut self.near, each);
             }
         }
         let sum = if penalty.l2 { self.penalties(left, square, before) } else { 0.0 };

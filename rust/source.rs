@@ -15,6 +15,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Rows of them at most, and at least.
 const CHUNK: usize = 1 << 15;
 const LEAST_CHUNK: usize = 4 * TURN;
+
 /// What chunks are made of.
 pub struct Source<'a, B> {
     pub table: &'a B,

@@ -77,7 +77,13 @@ mod tests {
         let (n, d, size) = (23, 3, 10);
         let values: Vec<f64> = (0..n * d).map(|i| (i as f64 * 0.7).sin()).collect();
         let mut eights = vec![Eight::default(); (2 * 2 + 1) * d];
-        kernels::turn(Set::BASELINE, Lines::Together { values: &values, stride: d, beyond: 0 }, d, size, &mut eights);
+        kernels::by_eights(
+            Set::BASELINE,
+            Lines::Together { values: &values, stride: d, beyond: 0 },
+            d,
+            size,
+            &mut eights,
+        );
         let turned = Turned::new(Columns { eights: &eights, size, count: n }, d, Set::BASELINE);
         let mut out = vec![0.0; n * d];
         turned.fill(&Pick::Run(0..n), d, &mut out);

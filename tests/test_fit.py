@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -515,3 +516,11 @@ def test_a_run_that_only_swings_back_to_its_start_has_diverged(loss, lr, epochs)
     for fit in (fastgd.fit, fastgd.reference.fit):
         with pytest.warns(fastgd.DivergenceWarning, match="the objective grew|too large"):
             assert fit(x, y, loss=loss, lr=lr, epochs=epochs).status == "diverged"
+
+
+@pytest.mark.parametrize("fit", [fastgd.fit, fastgd.reference.fit])
+@pytest.mark.parametrize("options", [{}, {"batch_size": 5, "lr": 0.01, "epochs": 2, "X_val": [[1.0]], "y_val": [2.0]}])
+def test_a_result_has_all_its_fields(fit, options):
+    result = fit(np.linspace(-1, 1, 20)[:, None], np.linspace(0, 1, 20), **options)
+    for whole in (result, result.history):
+        assert {field.name for field in dataclasses.fields(whole)} == set(vars(whole))

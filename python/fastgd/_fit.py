@@ -409,6 +409,8 @@ def resolved(plan: Plan) -> dict[str, Any]:
 def _message(plan: Plan, solution: Solution, *, beyond: bool) -> str:
     config, epochs = plan.config, solution["n_epochs"]
     after = f"after {epochs} epoch{'' if epochs == 1 else 's'}"
+    if not epochs and solution["n_steps"]:
+        after = "in the first epoch"
     way = "full batch" if config.batch_size is None and config.validation is None else "by the loss"
     match solution["status"]:
         case "converged" if config.certificate and config.validation is None:

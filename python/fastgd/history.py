@@ -38,7 +38,7 @@ class History:
         Euclidean length of the gradient, intercept included; batched, of the latest batch. With l1 that of
         (w - prox(w - lr gradient)) / lr, which is 0 at the minimum.
     seconds : ndarray, shape (records,)
-        Since the start of the run. Up to eight records share a look at the clock where it would take a good part of
+        Since the start of the run. Up to 32 records share a look at the clock where it would take a good part of
         their time: these are a few microseconds, unless the system was elsewhere meanwhile.
     val_loss : ndarray, shape (records,), or None
         The mean loss over the validation rows, without penalty; None if there were none.

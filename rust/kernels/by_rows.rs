@@ -11,6 +11,7 @@ const CHAINS: usize = 4;
 pub(super) struct ByRows<'a, 'f, T> {
     pub lines: Lines<'a, T>,
     pub line: Online<'a>,
+    pub near: &'a mut [Eight],
     pub step: Step<'a, 'f>,
 }
 
@@ -18,30 +19,30 @@ impl<T: Element> Work for ByRows<'_, '_, T> {
     /// Each row sees what all before it have done.
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let ByRows { lines, line: Online { w, b, squares, scales, tail }, step } = self;
+        let ByRows { lines, line: Online { w, b, squares, scales, tail }, near, step } = self;
         let walk = Walk::new(lines, w.len());
         // in lines of the caches of their own, as what is stored across two is waited for
-        let mut near = vec![Eight::default(); w.len().div_ceil(LANES)];
+        near.iter_mut().for_each(|near| *near = Eight::default());
         near.iter_mut().zip(w.chunks(LANES)).for_each(|(near, w)| near.0[..w.len()].copy_from_slice(w));
         let mut last = None;
         for i in 0..walk.count {
             let (x, scale, after) = (walk.row(i), scales.get(i).unwrap_or(&1.0), scales.get(i + 1).unwrap_or(&1.0));
             let product = match last {
-                None => next::<V, T, false>(&mut near, x, (x, 0.0), walk.soon(i)),
-                Some(last) => next::<V, T, true>(&mut near, x, last, walk.soon(i)),
+                None => next::<V, T, false>(near, x, (x, 0.0), walk.soon(i)),
+                Some(last) => next::<V, T, true>(near, x, last, walk.soon(i)),
             };
             let square = if squares { square::<V, T>(x) + b.len() as f64 } else { 0.0 };
             let step = step(i, scale * product + b.iter().sum::<f64>(), square);
             b.iter_mut().for_each(|b| *b -= step);
             last = Some((x, -step / after));
             if !tail.is_empty() {
-                last.take().into_iter().for_each(|last| take::<V, T>(&mut near, last));
+                last.take().into_iter().for_each(|last| take::<V, T>(near, last));
                 let theta = near.iter().flat_map(|near| near.0).take(w.len()).chain(b.iter().copied());
                 tail.iter_mut().zip(theta).for_each(|(tail, theta)| *tail += theta);
             }
         }
-        last.into_iter().for_each(|last| take::<V, T>(&mut near, last));
-        w.chunks_mut(LANES).zip(&near).for_each(|(w, near)| w.copy_from_slice(&near.0[..w.len()]));
+        last.into_iter().for_each(|last| take::<V, T>(near, last));
+        w.chunks_mut(LANES).zip(&*near).for_each(|(w, near)| w.copy_from_slice(&near.0[..w.len()]));
     }
 }
 

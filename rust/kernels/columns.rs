@@ -6,25 +6,25 @@ use super::passes::{eight, weights};
 use super::walk::{Walk, left, load};
 use super::{Columns, Downhill, Eight, Element, Lines, Work};
 
-/// Features at most.
+/// Features at most: to turn longer rows takes longer than is saved.
 pub(super) const MOST: usize = ROOM - 1;
 /// Parameters there is room for, the intercept behind the coefficients, and lanes of them.
-const ROOM: usize = 64;
+const ROOM: usize = 16;
 const OF_LANES: usize = ROOM / LANES;
 /// Eights that go through registers together.
 const TOGETHER: usize = 4;
 
-pub(super) struct Turned<'a, T> {
+pub(super) struct ByEights<'a, T> {
     pub lines: Lines<'a, T>,
     pub d: usize,
     pub size: usize,
     pub out: &'a mut [Eight],
 }
 
-impl<T: Element> Work for Turned<'_, T> {
+impl<T: Element> Work for ByEights<'_, T> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let Turned { lines, d, size, out } = self;
+        let ByEights { lines, d, size, out } = self;
         let (walk, of_batch) = (Walk::new(lines, d), size.div_ceil(LANES));
         for (k, out) in out.chunks_mut(of_batch * d).enumerate() {
             let until = walk.count.min((k + 1) * size);

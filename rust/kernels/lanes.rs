@@ -1,12 +1,14 @@
 //! Lanes: eight numbers that are worked on at once, as one, two or four registers of the processor, or none.
 
+use super::Element;
+
 /// Numbers that are worked on at once.
 pub(super) const LANES: usize = 8;
 
 /// Four numbers at the beginning of each of eight rows, one every `stride` numbers.
 #[inline(always)]
 #[allow(unsafe_code, reason = "one look at the length for all rows")]
-pub(super) fn fours_of<T>(x: &[T], stride: usize) -> [&[T; 4]; LANES] {
+pub(super) fn fours_of<T: Element>(x: &[T], stride: usize) -> [&[T; 4]; LANES] {
     assert!(stride <= x.len() && (LANES - 1) * stride + 4 <= x.len(), "eight rows of four numbers");
     // SAFETY: the last row ends within `x`, and the others begin before it; no slice of numbers is so long that eight
     // times its length overflows.
@@ -44,6 +46,7 @@ pub(super) trait Lanes: Copy {
     /// The same of numbers that are half as long.
     fn load_half(x: &[f32; LANES]) -> Self;
     fn load_half_part(x: &[f32]) -> Self;
+    fn load_half_last(x: &[f32; LANES], count: usize) -> Self;
     /// Four numbers and four others.
     fn pair(low: &[f64; 4], high: &[f64; 4]) -> Self;
     fn pair_half(low: &[f32; 4], high: &[f32; 4]) -> Self;
@@ -85,8 +88,6 @@ pub(super) trait Lanes: Copy {
     fn and_from(self, at: usize, other: Self) -> Self;
     /// sum + a b of single numbers
     fn add_one(sum: f64, a: f64, b: f64) -> f64;
-
-    fn load_half_last(x: &[f32; LANES], count: usize) -> Self;
 
     #[inline(always)]
     fn zero() -> Self {

@@ -73,7 +73,7 @@ pub fn centre<T: Element>(lines: Lines<T>, away: &[f64], s: &[Eight], columns: S
     }
 }
 
-pub fn turn<T: Element>(lines: Lines<T>, d: usize, size: usize, out: &mut [Eight]) {
+pub fn by_eights<T: Element>(lines: Lines<T>, d: usize, size: usize, out: &mut [Eight]) {
     for (i, x) in each(lines, d).enumerate() {
         for (j, &x) in x.iter().enumerate() {
             let Eight(column) = &mut out[(i / size * size.div_ceil(8) + i % size / 8) * d + j];

@@ -58,7 +58,7 @@ impl Run<'_> {
         let bound = ((by_rows || in_turn) && Bound::takes(set, problem.d, problem.outputs)).then_some(squares);
         let brought = match self.config.shuffle {
             Shuffle::No => None,
-            _ => Brought::worth(problem, size, bound, set, threads),
+            _ => Brought::worth(problem, size, (bound, together), set, threads),
         };
         let mut plateau = self.plateau();
         if !self.bounds.hold(self.loss) {
