@@ -77,8 +77,8 @@ pub(super) trait Lanes: Copy {
     }
     /// The totals of eight, one a lane.
     #[inline(always)]
-    fn sums(eight: [Self; LANES]) -> Self {
-        Self::load(&eight.map(Self::total))
+    fn sums([a, b, c, d, e, f, g, h]: [Self; LANES]) -> Self {
+        Self::pair(&Self::totals([a, b, c, d]), &Self::totals([e, f, g, h]))
     }
     /// Columns of eight rows: lane r of the j-th is lane j of row r.
     fn columns(rows: [Self; LANES]) -> [Self; LANES];
