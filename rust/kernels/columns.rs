@@ -35,6 +35,9 @@ impl<T: Element> Work for ByEights<'_, T> {
                     2 => few::<T, 2>(&walk, i, count, out),
                     3 => few::<T, 3>(&walk, i, count, out),
                     4 => few::<T, 4>(&walk, i, count, out),
+                    5 => few::<T, 5>(&walk, i, count, out),
+                    6 => few::<T, 6>(&walk, i, count, out),
+                    7 => few::<T, 7>(&walk, i, count, out),
                     _ => many::<V, T>(&walk, i, count, out),
                 }
             }
@@ -42,7 +45,8 @@ impl<T: Element> Work for ByEights<'_, T> {
     }
 }
 
-/// Rows of D numbers from i on, of which `count` are there, number by number.
+/// Rows of D numbers from i on, of which `count` are there, number by number: a lane would reach into lines that nobody
+/// asked for.
 #[inline(always)]
 fn few<T: Element, const D: usize>(walk: &Walk<T>, i: usize, count: usize, out: &mut [Eight]) {
     walk.ask::<LANES>(i);
@@ -58,7 +62,7 @@ fn few<T: Element, const D: usize>(walk: &Walk<T>, i: usize, count: usize, out: 
     }
 }
 
-/// The same of longer rows, eight columns at a time.
+/// The same of rows as long as a lane or longer, eight columns at a time.
 #[inline(always)]
 fn many<V: Lanes, T: Element>(walk: &Walk<T>, i: usize, count: usize, out: &mut [Eight]) {
     walk.ask::<LANES>(i);
@@ -80,8 +84,7 @@ fn many<V: Lanes, T: Element>(walk: &Walk<T>, i: usize, count: usize, out: &mut 
         for r in 0..count {
             lanes[r] = left(x[r], whole.len());
         }
-        // of rows as long as a lane what is left is at its end
-        let from = if whole.is_empty() { 0 } else { LANES - rest.len() };
+        let from = LANES - rest.len(); // at the end of a lane, as rows are as long as that
         for (out, column) in rest.iter_mut().zip(&V::columns(lanes)[from..]) {
             column.store(&mut out.0);
         }

@@ -2,7 +2,7 @@
 //! any make; no closure works on lanes, as it would be compiled without their instructions.
 
 use super::lanes::{LANES, Lanes};
-use super::walk::{Walk, load, load_part};
+use super::walk::{Walk, load};
 use super::{Element, Lines, Work};
 
 /// Rows that go through memory together, so that w is loaded once for all of them.
@@ -417,14 +417,30 @@ impl<T: Element> Work for Gather<'_, T> {
         for (i, out) in self.out.chunks_mut(self.stride).take(walk.count).enumerate() {
             walk.ask::<1>(i);
             let (x, out) = (walk.row(i), &mut out[..self.d]);
-            match (x.last_chunk(), out.last_chunk_mut()) {
-                (Some(x), Some(out)) => load::<V, T>(x).store(out),
-                _ => load_part::<V, T>(x).store_part(out),
+            match self.d {
+                1 => ends::<T, 1>(x, out),
+                2..4 => ends::<T, 2>(x, out),
+                4..LANES => ends::<T, 4>(x, out),
+                _ => {}
+            }
+            if let (Some(x), Some(out)) = (x.last_chunk(), out.last_chunk_mut()) {
+                load::<V, T>(x).store(out);
             }
             for (x, out) in x.as_chunks::<LANES>().0.iter().zip(out.as_chunks_mut().0) {
                 load::<V, T>(x).store(out);
             }
         }
+    }
+}
+
+/// Copies N numbers at either end of a row; no more of it is touched, as behind it may be a line that nobody asked for.
+#[inline(always)]
+fn ends<T: Element, const N: usize>(x: &[T], out: &mut [f64]) {
+    if let (Some(x), Some(out)) = (x.first_chunk::<N>(), out.first_chunk_mut::<N>()) {
+        *out = x.map(T::into);
+    }
+    if let (Some(x), Some(out)) = (x.last_chunk::<N>(), out.last_chunk_mut::<N>()) {
+        *out = x.map(T::into);
     }
 }
 
