@@ -17,7 +17,7 @@ mod walk;
 use std::sync::OnceLock;
 
 use self::lanes::Lanes;
-pub use self::turns::{Bond, Bound, Moves, Queue, Series, TURN, Turn};
+pub use self::turns::{Bond, Bound, Moves, Pieces, Queue, Series, TURN, Turn};
 use crate::error::Error;
 
 /// A stored number.
@@ -305,6 +305,16 @@ pub fn steps<const K: usize>(set: Set, turn: &mut Turn, series: impl Series<K>, 
         _ if turn.count < TURN => naive::steps(turn, f),
         Set::NAIVE => naive::steps(turn, f),
         _ => run(set, online::Steps { turn, series, f }),
+    }
+}
+
+/// The same where f goes straight from kink to kink, and rows of a turn mostly stay between two; level unless `BENT`.
+#[inline]
+pub fn straight<const BENT: bool>(set: Set, turn: &mut Turn, pieces: impl Pieces, f: impl Fn(f64, usize) -> f64) {
+    match set {
+        _ if turn.count < TURN => naive::steps(turn, f),
+        Set::NAIVE => naive::steps(turn, f),
+        _ => run(set, online::Straight::<BENT, _, _> { turn, pieces, f }),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::exponential::{NEAR, TERMS, bends, exp, ln_1p};
-use crate::kernels::{self, Columns, Downhill, Moves, Series, Set, Stored, TURN, Turn};
+use crate::kernels::{self, Columns, Downhill, Moves, Pieces, Series, Set, Stored, TURN, Turn};
 use crate::registry::{Parameter, Part, Range, choose};
 
 /// A formula in one raw prediction `raw` and its target `y`; or, in a `block` of its own, in all those of a row.
@@ -19,6 +19,21 @@ pub trait Loss: Send + Sync {
     /// A bound on |d loss / d raw|.
     fn steepest(&self) -> f64 {
         f64::INFINITY
+    }
+
+    /// What the derivative is made of between its kinks.
+    fn shape(&self) -> Shape {
+        Shape::Curve
+    }
+
+    /// By how much the derivative grows with `raw`, unless that is a curve; 0 where it is level.
+    fn bend(&self, _raw: f64, _y: f64) -> f64 {
+        0.0
+    }
+
+    /// How far it is to the next kink, unless that is a curve.
+    fn reach(&self, _raw: f64, _y: f64) -> f64 {
+        0.0
     }
 
     /// Over a block of rows: returns `sum_i s_i loss_i` and replaces each raw prediction by `s_i d loss_i / d raw`.
@@ -79,20 +94,55 @@ pub trait Loss: Send + Sync {
     /// The steps of rows in turn, each its rate times its weight times its slope. `told` and `rates` are theirs.
     /// Compiled once a loss and instruction set, with its formula inlined.
     fn steps(&self, set: Set, turn: &mut Turn, told: Told, rates: Rates) {
-        let ([of_y, of_rates, of_weights], most) = (&mut [[0.0; TURN]; 3], rates.steepest);
-        let (y, rate) = (a_turn(told.y, of_y), a_turn(rates.each, of_rates));
-        if !told.weight.is_empty() || rates.implicit != 0.0 {
-            let s = if told.weight.is_empty() { &[1.0; TURN] } else { a_turn(told.weight, of_weights) };
-            let square = if rates.implicit == 0.0 { [0.0; TURN] } else { turn.square };
-            return kernels::steps(set, turn, (), |raw, r| {
-                let step = rate[r] * self.gradient(raw, y[r]).clamp(-most, most) * s[r];
-                step / (1.0 + rate[r] * s[r] * rates.implicit * square[r])
-            });
+        let ([of_y, of_rates], most) = (&mut [[0.0; TURN]; 2], rates.steepest);
+        let (y, rate) = (a_turn(told.y, of_y), rates.of_turn(turn, told.weight, of_rates));
+        let pieces = Straight { loss: self, y, rate, most };
+        let f = |raw: f64, r: usize| rate[r] * self.gradient(raw, y[r]).clamp(-most, most);
+        match self.shape() {
+            Shape::Levels => kernels::straight::<false>(set, turn, pieces, f),
+            Shape::Lines => kernels::straight::<true>(set, turn, pieces, f),
+            Shape::Curve => kernels::steps(set, turn, (), f),
         }
-        if self.steepest() <= most {
-            return kernels::steps(set, turn, (), |raw, r| rate[r] * self.gradient(raw, y[r]));
-        }
-        kernels::steps(set, turn, (), |raw, r| rate[r] * self.gradient(raw, y[r]).clamp(-most, most));
+    }
+}
+
+/// What a derivative is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Levels,
+    /// Straight ones, that bend by at most `MOST_BENT`.
+    Lines,
+    Curve,
+}
+
+/// The most that a derivative grows with its prediction where it goes straight.
+const MOST_BENT: f64 = 2.0;
+
+/// Steps down a loss whose derivative goes straight between its kinks.
+struct Straight<'a, L: ?Sized> {
+    loss: &'a L,
+    y: &'a [f64; TURN],
+    rate: &'a [f64; TURN],
+    /// The size that slopes are cut to.
+    most: f64,
+}
+
+impl<L: Loss + ?Sized> Pieces for Straight<'_, L> {
+    #[inline(always)]
+    fn step(&self, near: f64, r: usize) -> f64 {
+        self.rate[r] * self.loss.gradient(near, self.y[r])
+    }
+
+    #[inline(always)]
+    fn bend(&self, near: f64, r: usize) -> f64 {
+        self.rate[r] * self.loss.bend(near, self.y[r])
+    }
+
+    #[inline(always)]
+    fn reach(&self, near: f64, r: usize) -> f64 {
+        let left = (self.most - self.loss.gradient(near, self.y[r]).abs()) / MOST_BENT; // until slopes are cut
+        let reach = self.loss.reach(near, self.y[r]);
+        if left < reach { left } else { reach }
     }
 }
 
@@ -225,6 +275,18 @@ impl Loss for Squared {
     fn gradient(&self, raw: f64, y: f64) -> f64 {
         2.0 * self.factor * (raw - y)
     }
+
+    fn shape(&self) -> Shape {
+        Shape::Lines
+    }
+
+    fn bend(&self, _raw: f64, _y: f64) -> f64 {
+        2.0 * self.factor
+    }
+
+    fn reach(&self, _raw: f64, _y: f64) -> f64 {
+        f64::INFINITY
+    }
 }
 
 /// With r = raw - y: r^2 / 2 up to |r| = delta, then delta (|r| - delta / 2). Huber, 1964.
@@ -240,6 +302,18 @@ impl Loss for Huber {
 
     fn gradient(&self, raw: f64, y: f64) -> f64 {
         (raw - y).clamp(-self.delta, self.delta)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Lines
+    }
+
+    fn bend(&self, raw: f64, y: f64) -> f64 {
+        if (raw - y).abs() < self.delta { 1.0 } else { 0.0 }
+    }
+
+    fn reach(&self, raw: f64, y: f64) -> f64 {
+        ((raw - y).abs() - self.delta).abs()
     }
 }
 
@@ -268,6 +342,14 @@ impl Loss for Pinball {
     fn steepest(&self) -> f64 {
         self.q.max(1.0 - self.q)
     }
+
+    fn shape(&self) -> Shape {
+        Shape::Levels
+    }
+
+    fn reach(&self, raw: f64, y: f64) -> f64 {
+        (raw - y).abs()
+    }
 }
 
 /// max(0, |raw - y| - epsilon). Vapnik, 1995; with epsilon 0 the absolute error.
@@ -294,6 +376,14 @@ impl Loss for Tube {
     fn steepest(&self) -> f64 {
         1.0
     }
+
+    fn shape(&self) -> Shape {
+        Shape::Levels
+    }
+
+    fn reach(&self, raw: f64, y: f64) -> f64 {
+        ((raw - y).abs() - self.epsilon).abs()
+    }
 }
 
 /// max(0, x), and NaN where x is.
@@ -316,6 +406,18 @@ impl Loss for SquaredTube {
         let r = raw - y;
         2.0 * positive(r.abs() - self.epsilon).copysign(r)
     }
+
+    fn shape(&self) -> Shape {
+        Shape::Lines
+    }
+
+    fn bend(&self, raw: f64, y: f64) -> f64 {
+        if (raw - y).abs() > self.epsilon { 2.0 } else { 0.0 }
+    }
+
+    fn reach(&self, raw: f64, y: f64) -> f64 {
+        ((raw - y).abs() - self.epsilon).abs()
+    }
 }
 
 /// max(0, margin - y raw), y being -1 or 1. Margin 1: Cortes and Vapnik, 1995; margin 0 is the perceptron's, which is
@@ -336,6 +438,14 @@ impl Loss for Hinge {
     fn steepest(&self) -> f64 {
         1.0
     }
+
+    fn shape(&self) -> Shape {
+        Shape::Levels
+    }
+
+    fn reach(&self, raw: f64, y: f64) -> f64 {
+        (y * raw - self.margin).abs()
+    }
 }
 
 /// max(0, 1 - y raw)^2, y being -1 or 1.
@@ -350,6 +460,18 @@ impl Loss for SquaredHinge {
     fn gradient(&self, raw: f64, y: f64) -> f64 {
         -2.0 * y * positive(1.0 - y * raw)
     }
+
+    fn shape(&self) -> Shape {
+        Shape::Lines
+    }
+
+    fn bend(&self, raw: f64, y: f64) -> f64 {
+        if y * raw < 1.0 { 2.0 } else { 0.0 }
+    }
+
+    fn reach(&self, raw: f64, y: f64) -> f64 {
+        (1.0 - y * raw).abs()
+    }
 }
 
 /// max(0, 1 - z)^2 down to z = -1 and -4 z below, z = y raw, y being -1 or 1. Zhang, 2004.
@@ -363,6 +485,18 @@ impl Loss for ModifiedHuber {
 
     fn gradient(&self, raw: f64, y: f64) -> f64 {
         if y * raw < -1.0 { -4.0 * y } else { SquaredHinge.gradient(raw, y) }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Lines
+    }
+
+    fn bend(&self, raw: f64, y: f64) -> f64 {
+        if (y * raw).abs() < 1.0 { 2.0 } else { 0.0 }
+    }
+
+    fn reach(&self, raw: f64, y: f64) -> f64 {
+        ((y * raw).abs() - 1.0).abs()
     }
 }
 
@@ -672,12 +806,88 @@ mod tests {
                         loss.steps(set, &mut turn, Told { y: &[y; TURN], weight: &[] }, rates);
                         for (found, step) in turn.raw.into_iter().zip(turn.steps) {
                             let slope = 0.25 * loss.gradient(found, y);
-                            let apart = (step - slope).abs();
                             let what = format!("{set:?} {name} {raw} {y} {away}");
-                            let most = (4.0 + found.abs()) * f64::EPSILON; // what was found is rounded, too
-                            assert!(apart <= most * slope.abs(), "{what}: {step} {slope}");
+                            let mut most = (4.0 + found.abs()) * slope.abs(); // what was found is rounded, too
+                            if loss.shape() == Shape::Lines {
+                                most += raw.abs() + 2.0 * away.abs(); // both ends of a line are
+                            }
+                            assert!((step - slope).abs() <= most * f64::EPSILON, "{what}: {step} {slope}");
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// Where each looks around itself first, and then finds what all before it did: on the same piece of the derivative
+    /// or beyond a kink, cut or not, weighted and implicit.
+    #[test]
+    fn steps_of_a_turn_are_those_of_its_rows_one_by_one() {
+        let mut state = 1u64;
+        let mut draw = move || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as f64 / (1u64 << 23) as f64 - 1.0
+        };
+        for (name, loss, facts) in all().filter(|(_, _, facts)| !facts.targets.coupled()) {
+            let ys: Vec<f64> = [-1.0, 0.0, 1.0, 2.0].into_iter().filter(|&y| facts.targets.admit(y)).collect();
+            for round in 0..200 {
+                let (far, steepest) = ([0.01, 0.3, 2.0][round % 3], [f64::INFINITY, 1e12, 1.5][round % 5 % 3]);
+                let mut before = Turn { count: TURN, ..Turn::default() };
+                let (mut y, mut each, mut weight) = ([0.0; TURN], [0.0; TURN], vec![]);
+                for r in 0..TURN {
+                    y[r] = ys[(draw().abs() * 100.0) as usize % ys.len()];
+                    (before.raw[r], before.square[r], each[r]) = (2.0 * draw(), 1.0 + draw(), 0.3 + 0.2 * draw());
+                    (r + 1..TURN).for_each(|later| before.shared[r][later] = far * draw());
+                }
+                if round % 2 == 0 {
+                    weight = (0..TURN).map(|_| 1.0 + draw()).collect();
+                }
+                let rates = Rates { each: &each, steepest, implicit: if round % 7 == 0 { 1.0 } else { 0.0 } };
+                let told = Told { y: &y, weight: &weight };
+                let mut expected = before.clone();
+                for r in 0..TURN {
+                    expected.raw[r] -= (0..r).map(|q| expected.steps[q] * before.shared[q][r]).sum::<f64>();
+                    expected.steps[r] = loss.step((expected.raw[r], before.square[r]), r, told, rates);
+                }
+                if expected.raw.iter().any(|raw| raw.abs() > 10.0) {
+                    continue; // exp has gone astray
+                }
+                for set in Set::available() {
+                    let mut turn = before.clone();
+                    loss.steps(set, &mut turn, told, rates);
+                    for r in 0..TURN {
+                        for (found, expected) in [(turn.raw, expected.raw), (turn.steps, expected.steps)] {
+                            let (found, expected) = (found[r], expected[r]);
+                            let apart = (found - expected).abs();
+                            assert!(apart <= 1e-13 * (1.0 + expected.abs()), "{set:?} {name} {found} {expected}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn derivatives_go_straight_as_far_as_they_reach() {
+        for (name, loss, facts) in all().filter(|(_, loss, _)| loss.shape() != Shape::Curve) {
+            for (raws, y) in samples(facts.targets) {
+                for (raw, &y) in raws.into_iter().zip(&y) {
+                    let (slope, bend, reach) = (loss.gradient(raw, y), loss.bend(raw, y), loss.reach(raw, y));
+                    let level = loss.shape() == Shape::Levels;
+                    assert!((0.0..=MOST_BENT).contains(&bend) && (bend == 0.0 || !level), "{name} {raw} {y}: {bend}");
+                    for away in [-0.999, -0.5, 0.5, 0.999].map(|share| share * reach.min(50.0)) {
+                        let (found, expected) = (loss.gradient(raw + away, y), slope + bend * away);
+                        assert!((found - expected).abs() <= 1e-13 * (1.0 + expected.abs()), "{name} {raw} {y} {away}");
+                    }
+                    let beyond: Vec<f64> =
+                        [-1.001 * reach, 1.001 * reach].into_iter().filter(|x| x.is_finite()).collect();
+                    let goes_on = |&away: &f64| {
+                        (loss.gradient(raw + away, y) - (slope + bend * away)).abs() <= 1e-13 * (1.0 + slope.abs())
+                    };
+                    assert!(
+                        beyond.is_empty() || !beyond.iter().all(goes_on),
+                        "{name} {raw} {y}: reaches beyond {reach}"
+                    );
                 }
             }
         }

@@ -88,6 +88,16 @@ pub(super) trait Lanes: Copy {
     fn and_from(self, at: usize, other: Self) -> Self;
     /// sum + a b of single numbers
     fn add_one(sum: f64, a: f64, b: f64) -> f64;
+    /// Whether every lane is less than that of `reach` away from 0.
+    fn within(self, reach: Self) -> bool;
+
+    /// One of the lanes in all of them.
+    #[inline(always)]
+    fn lane(self, l: usize) -> Self {
+        let mut all = [0.0; LANES];
+        self.store(&mut all);
+        Self::splat(all[l])
+    }
 
     #[inline(always)]
     fn zero() -> Self {
@@ -226,6 +236,11 @@ impl Lanes for Plain {
     #[inline(always)]
     fn add_one(sum: f64, a: f64, b: f64) -> f64 {
         sum + a * b
+    }
+
+    #[inline(always)]
+    fn within(self, reach: Self) -> bool {
+        (0..LANES).all(|l| self.0[l].abs() < reach.0[l])
     }
 }
 
@@ -479,6 +494,16 @@ mod x86 {
         fn add_one(sum: f64, a: f64, b: f64) -> f64 {
             a.mul_add(b, sum)
         }
+
+        #[inline(always)]
+        fn within(self, reach: Self) -> bool {
+            unsafe {
+                let sign = _mm256_set1_pd(-0.0);
+                let low = _mm256_cmp_pd(_mm256_andnot_pd(sign, self.0), reach.0, _CMP_LT_OQ);
+                let high = _mm256_cmp_pd(_mm256_andnot_pd(sign, self.1), reach.1, _CMP_LT_OQ);
+                _mm256_movemask_pd(_mm256_and_pd(low, high)) == 0xf
+            }
+        }
     }
 
     impl Lanes for Avx512 {
@@ -654,6 +679,11 @@ mod x86 {
         #[inline(always)]
         fn add_one(sum: f64, a: f64, b: f64) -> f64 {
             a.mul_add(b, sum)
+        }
+
+        #[inline(always)]
+        fn within(self, reach: Self) -> bool {
+            unsafe { _mm512_cmp_pd_mask(_mm512_abs_pd(self.0), reach.0, _CMP_LT_OQ) == 0xff }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Online: steps by single rows that take turns.
 
 use super::lanes::{LANES, Lanes};
-use super::{Bond, Online, Queue, Series, TURN, Turn, Work};
+use super::{Bond, Online, Pieces, Queue, Series, TURN, Turn, Work};
 
 /// Features up to which rows take turns, however they are stored, so that this changes no bit. To know how rows of a
 /// turn lie to each other costs more than to wait for each step, where they are long: sooner, if one output alone asks.
@@ -220,31 +220,30 @@ impl<const C: usize> Near<C> {
 }
 
 /// Scales of coefficients before each row of a turn, and 1 over those after it.
-struct Scale<V> {
+struct Scale<'a, V> {
     before: V,
     inverse: V,
-    all: [f64; TURN + 1],
     inverses: [f64; TURN],
+    /// Before each and after the last; empty for all ones.
+    each: &'a [f64],
 }
 
-impl<V: Lanes> Scale<V> {
+impl<'a, V: Lanes> Scale<'a, V> {
     /// Of so many rows from i on, and 1 for others.
     #[inline(always)]
-    fn of(scales: &[f64], i: usize, count: usize) -> Self {
-        let (one, mut all, mut inverses) = (V::splat(1.0), [1.0; TURN + 1], [1.0; TURN]);
+    fn of(scales: &'a [f64], i: usize, count: usize) -> Self {
+        let (one, mut inverses) = (V::splat(1.0), [1.0; TURN]);
         if scales.is_empty() {
-            return Scale { before: one, inverse: one, all, inverses };
+            return Scale { before: one, inverse: one, inverses, each: scales };
         }
-        match scales[i..].first_chunk() {
-            Some(scales) if count == TURN => all = *scales,
-            _ => all[..=count].copy_from_slice(&scales[i..=i + count]),
-        }
-        let mut after = [1.0; TURN];
-        after.copy_from_slice(&all[1..]);
-        let (mut before, inverse) = ([1.0; TURN], one.over(V::load(&after)));
-        before.copy_from_slice(&all[..TURN]);
+        let each = &scales[i..=i + count];
+        let (before, after) = match (each.first_chunk(), each.last_chunk()) {
+            (Some(before), Some(after)) if count == TURN => (V::load(before), V::load(after)),
+            _ => (ones_behind(&each[..count]), ones_behind(&each[1..])),
+        };
+        let inverse = one.over(after);
         inverse.store(&mut inverses);
-        Scale { before: V::load(&before), inverse, all, inverses }
+        Scale { before, inverse, inverses, each }
     }
 
     /// Of coefficients when each row comes, to those after row q.
@@ -256,8 +255,18 @@ impl<V: Lanes> Scale<V> {
     /// Before row r and after it.
     #[inline(always)]
     fn at(&self, r: usize) -> (f64, f64) {
-        (self.all[r], self.all[r + 1])
+        if self.each.is_empty() { (1.0, 1.0) } else { (self.each[r], self.each[r + 1]) }
     }
+}
+
+/// Up to eight numbers, and ones behind them.
+#[inline(always)]
+fn ones_behind<V: Lanes>(numbers: &[f64]) -> V {
+    let mut all = [1.0; TURN];
+    for (all, number) in all.iter_mut().zip(numbers) {
+        *all = *number;
+    }
+    V::load(&all)
 }
 
 pub(super) struct Steps<'a, const K: usize, S, F> {
@@ -301,6 +310,52 @@ where
         let raw = if K == 0 { lanes } else { lanes.add(V::load(&from)) };
         raw.store(&mut turn.raw);
         steps.store(&mut turn.steps);
+    }
+}
+
+pub(super) struct Straight<'a, const BENT: bool, P, F> {
+    pub turn: &'a mut Turn,
+    pub pieces: P,
+    pub f: F,
+}
+
+impl<const BENT: bool, P, F> Work for Straight<'_, BENT, P, F>
+where
+    P: Pieces,
+    F: Fn(f64, usize) -> f64,
+{
+    /// As if every row stayed on the piece where its prediction before the turn is: where steps are level they are
+    /// known at once, else the latest is one multiplication away from the one before. Whether that was right is looked
+    /// at in the end, and nobody waits for it.
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Straight { turn, pieces, f } = self;
+        let (mut steps, mut bends, mut reach) = ([0.0; TURN], [0.0; TURN], [0.0; TURN]);
+        for (r, step) in steps.iter_mut().enumerate() {
+            *step = pieces.step(turn.raw[r], r);
+        }
+        if BENT {
+            for (r, bend) in bends.iter_mut().enumerate() {
+                *bend = pieces.bend(turn.raw[r], r);
+            }
+        }
+        for (r, reach) in reach.iter_mut().enumerate() {
+            *reach = pieces.reach(turn.raw[r], r);
+        }
+        let (bends, mut steps, mut away) = (V::load(&bends), V::load(&steps), V::zero());
+        for (q, shared) in turn.shared[..TURN - 1].iter().enumerate() {
+            let (back, latest) = (V::zero().minus(V::load(shared)), steps.lane(q));
+            if BENT {
+                steps = steps.add_product(latest, V::zero().add_product(back, bends));
+            }
+            away = away.add_product(latest, back);
+        }
+        if away.within(V::load(&reach)) {
+            V::load(&turn.raw).add(away).store(&mut turn.raw);
+            steps.store(&mut turn.steps);
+        } else {
+            Steps { turn, series: (), f }.run::<V>();
+        }
     }
 }
 

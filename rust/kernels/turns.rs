@@ -168,6 +168,16 @@ pub struct Moves {
     pub scales: [f64; TURN],
 }
 
+/// Steps that go straight from kink to kink. To be inlined always, as they are compiled for the lanes of an instruction
+/// set.
+pub trait Pieces {
+    /// Of row r on the piece where `near` is, and by how much it grows with the prediction there.
+    fn step(&self, near: f64, r: usize) -> f64;
+    fn bend(&self, near: f64, r: usize) -> f64;
+    /// Less than so far from there that is right.
+    fn reach(&self, near: f64, r: usize) -> f64;
+}
+
 /// Steps as series of K terms, each around what its row was predicted to be before the turn.
 pub trait Series<const K: usize> {
     /// How far from there they are right.
