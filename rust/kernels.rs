@@ -582,11 +582,15 @@ pub fn ask_for_huge_pages<T>(memory: &mut [T]) {
     #[cfg(target_os = "linux")]
     {
         const PAGE: usize = 4096;
+        const HUGE: usize = 1 << 21;
         const ADVICE: i32 = 14; // MADV_HUGEPAGE
         unsafe extern "C" {
             fn madvise(start: *mut std::ffi::c_void, length: usize, advice: i32) -> i32;
         }
         let (from, bytes) = (memory.as_mut_ptr().cast::<u8>(), size_of_val(memory));
+        if bytes < HUGE {
+            return;
+        }
         let skipped = from.align_offset(PAGE).min(bytes);
         // SAFETY: whole pages within `memory`; the advice changes no content, and a refusal is no harm.
         unsafe { madvise(from.wrapping_add(skipped).cast(), (bytes - skipped) / PAGE * PAGE, ADVICE) };

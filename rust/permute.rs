@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
-use crate::kernels::prefetch;
+use crate::kernels::{self, prefetch};
 use crate::observe::LookUp;
 
 /// The state of NumPy's PCG64.
@@ -83,6 +83,7 @@ impl Pcg64 {
         let count = numbered(n)?;
         order.clear();
         order.try_reserve_exact(n).map_err(|_| Error::Memory { what: "a permutation", bytes: n.saturating_mul(4) })?;
+        kernels::ask_for_huge_pages(order.spare_capacity_mut());
         order.extend(0..count);
         self.shuffle(order, look_up)
     }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::kernels::{prefetch, prefetch_line};
+use crate::kernels::{self, prefetch, prefetch_line};
 use crate::observe::Watch;
 
 /// Orders of rows, epoch by epoch.
@@ -84,6 +84,7 @@ impl Orders {
 fn room(n: usize) -> Result<Vec<u32>, Error> {
     let mut rows = Vec::new();
     rows.try_reserve_exact(n).map_err(|_| Error::Memory { what: "the order of rows", bytes: n.saturating_mul(4) })?;
+    kernels::ask_for_huge_pages(rows.spare_capacity_mut());
     Ok(rows)
 }
 
