@@ -765,3 +765,16 @@ def test_without_scikit_learn_the_extra_is_named():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "fastgd.SGDRegressor needs scikit-learn: pip install 'fastgd[sklearn]'"
+
+
+@pytest.mark.parametrize("late", [[-1], [2.5e9], ["late"], [True], range(1, 60)], ids=str)
+def test_classes_are_found_wherever_their_rows_are(late):
+    late = np.array(list(late))
+    y = np.concatenate([np.zeros(3000, late.dtype), np.repeat(late, 3)])
+    X = np.linspace(-1.0, 1.0, 2 * len(y)).reshape(-1, 2)
+    for labels in (y, y.astype(object)) if late.dtype.kind == "U" else (y,):
+        ours = quiet(fastgd.SGDClassifier(max_iter=2, random_state=0), X, labels)
+        theirs = quiet(linear_model.SGDClassifier(max_iter=2, random_state=0), X, labels)
+        assert ours.classes_.dtype == theirs.classes_.dtype
+        np.testing.assert_array_equal(ours.classes_, theirs.classes_)
+        np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=0, atol=1e-9 * abs(theirs.coef_).max())
