@@ -92,26 +92,32 @@ pub fn astray<B: Table>(
     start: Option<Line>,
     watch: &mut Watch,
 ) -> Result<Option<Astray>, Error> {
-    let zero = mean_loss(table, told, loss, None, watch)?;
+    let enough = running / factor;
+    if enough <= floor {
+        return Ok(None);
+    }
+    let zero = mean_loss(table, told, loss, None, enough, watch)?;
     let floor = zero.max(floor);
-    if running <= factor * floor {
+    if enough <= floor {
         return Ok(None);
     }
     let start = match start {
-        Some(_) => mean_loss(table, told, loss, start, watch)?,
+        Some(_) => mean_loss(table, told, loss, start, f64::INFINITY, watch)?,
         None => zero,
     };
-    let end = mean_loss(table, told, loss, Some(end), watch)?;
+    let end = mean_loss(table, told, loss, Some(end), f64::INFINITY, watch)?;
     let calm = end <= factor * start.max(floor);
     Ok((!calm).then_some(Astray { end, start, zero }))
 }
 
-/// The mean loss over the training rows, of these coefficients or of none.
+/// The mean loss over the training rows, of these coefficients or of none; less if it is `enough` already, as no row
+/// has a loss below 0.
 fn mean_loss<B: Table>(
     table: &B,
     told: &Told,
     loss: &dyn Loss,
     at: Option<Line>,
+    enough: f64,
     watch: &mut Watch,
 ) -> Result<f64, Error> {
     let (mut sum, mut rows, set) = (0.0, 0usize, set()?);
@@ -133,6 +139,9 @@ fn mean_loss<B: Table>(
         watch.tick(y.len())?;
         sum += loss.sum(set, &mut raw, Targets { y: &y, weight: &[] });
         rows += y.len();
+        if sum >= enough * told.y.len() as f64 {
+            return Ok(enough);
+        }
     }
     Ok(sum / rows.max(1) as f64)
 }
