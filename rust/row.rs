@@ -166,9 +166,9 @@ impl<T: Element, I: Index> Row<T> for Few<'_, T, I> {
         let (mut square, mut absolute) = ([0.0; CHAINS], [0.0; CHAINS]);
         let mut one = |j: I, x: T, k: usize| {
             let w = &mut w[j.place()];
-            let before = *w;
-            *w += x.into() * c;
-            square[k] += *w * *w - before * before;
+            let (before, change) = (*w, x.into() * c);
+            *w += change;
+            square[k] += change * (before + *w);
             if L1 {
                 absolute[k] += w.abs() - before.abs();
             }
@@ -194,7 +194,7 @@ pub trait Index: Copy + Send + Sync {
 impl Index for i32 {
     #[inline]
     fn place(self) -> usize {
-        usize::try_from(self).unwrap_or(usize::MAX)
+        self as usize // which keeps the sign in the upper bits
     }
 }
 
