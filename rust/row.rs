@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::kernels::{self, Bound, Element, Lines, Set, prefetch, set};
+use crate::kernels::{self, Bound, Element, Lines, Set, prefetch, prefetch_line, set};
 
 /// Sums over coefficients, of squares and of magnitudes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -262,15 +262,15 @@ const AHEAD_NUMBERS: usize = 2048;
 /// Rows that are brought between two looks at their targets.
 const BLOCK: usize = 32;
 
-/// Visits the rows `at`; `soon` is told of each well before.
-fn each(at: &[u32], width: usize, soon: impl Fn(usize), mut visit: impl FnMut(usize)) {
+/// Visits the rows from 0 to `count`; `soon` is told of each well before.
+fn each(count: usize, width: usize, soon: impl Fn(usize), mut visit: impl FnMut(usize)) {
     let ahead = (AHEAD_NUMBERS / width.max(1)).clamp(LEAST_AHEAD, AHEAD);
-    at.iter().take(ahead).for_each(|&i| soon(i as usize));
-    for (k, &i) in at.iter().enumerate() {
-        if let Some(&later) = at.get(k + ahead) {
-            soon(later as usize);
+    (0..count.min(ahead)).for_each(&soon);
+    for k in 0..count {
+        if k + ahead < count {
+            soon(k + ahead);
         }
-        visit(i as usize);
+        visit(k);
     }
 }
 
@@ -470,25 +470,33 @@ impl<T: Element, I: Index> Stored for Csr<'_, T, I> {
         (y, told): (&[f64], &mut Vec<f64>),
         together: &mut GatheredCsr<T, I>,
     ) -> Result<(), Error> {
-        let GatheredCsr { data, indices, ends, d, in_order } = together;
-        let count = at.iter().map(|&i| self.row(i as usize).len()).sum();
+        let GatheredCsr { data, indices, begins, ends, d, in_order } = together;
         data.clear();
         indices.clear();
+        begins.clear();
         ends.clear();
         (*d, *in_order) = (self.d, self.in_order);
+        reserve(begins, at.len())?;
+        reserve(ends, at.len())?;
+        // where all rows begin, before any is asked for: that would wait for this
+        let (mut count, indptr) = (0, self.indptr);
+        let soon = |k| prefetch_line(&indptr[at[k] as usize]);
+        each(at.len(), 1, soon, |k| {
+            let (from, to) = (indptr[at[k] as usize].place(), indptr[at[k] as usize + 1].place());
+            count += to - from;
+            begins.push(from);
+            ends.push(count);
+        });
         reserve(data, count)?;
         reserve(indices, count)?;
-        reserve(ends, at.len())?;
-        let soon = |i| {
-            let row = self.row(i);
-            prefetch(row.values);
-            prefetch(row.at);
+        let places = |k: usize| begins[k]..begins[k] + (ends[k] - if k == 0 { 0 } else { ends[k - 1] });
+        let soon = |k| {
+            prefetch(&self.data[places(k)]);
+            prefetch(&self.indices[places(k)]);
         };
-        each(at, self.width(), soon, |i| {
-            let row = self.row(i);
-            data.extend_from_slice(row.values);
-            indices.extend_from_slice(row.at);
-            ends.push(data.len());
+        each(at.len(), self.width(), soon, |k| {
+            data.extend_from_slice(&self.data[places(k)]);
+            indices.extend_from_slice(&self.indices[places(k)]);
         });
         kernels::append(y, at, at.get(AHEAD..).unwrap_or(&[]), told);
         Ok(())
@@ -500,6 +508,8 @@ impl<T: Element, I: Index> Stored for Csr<'_, T, I> {
 pub struct GatheredCsr<T, I> {
     data: Vec<T>,
     indices: Vec<I>,
+    /// Where rows lay before, and where they end here.
+    begins: Vec<usize>,
     ends: Vec<usize>,
     d: usize,
     in_order: bool,
@@ -507,7 +517,8 @@ pub struct GatheredCsr<T, I> {
 
 impl<T, I> Default for GatheredCsr<T, I> {
     fn default() -> Self {
-        GatheredCsr { data: Vec::new(), indices: Vec::new(), ends: Vec::new(), d: 0, in_order: false }
+        let (data, indices, begins, ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        GatheredCsr { data, indices, begins, ends, d: 0, in_order: false }
     }
 }
 
