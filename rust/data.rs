@@ -440,9 +440,9 @@ const BLOCK: usize = 2048;
 /// Multiplications of a block that bound the time between two looks at the clock, where there are many outputs.
 const WORK: usize = 1 << 24;
 
-/// Rows of a block; whatever their layout, so that this changes no bit.
+/// Rows of a block, by eights where they may be; whatever their layout, so that this changes no bit.
 pub fn block_size(d: usize, outputs: usize) -> usize {
-    (BLOCK / (d + outputs)).clamp(32, 256).min(WORK / (d * outputs).max(1)).max(1)
+    (BLOCK / (d + outputs)).clamp(32, 256).next_multiple_of(8).min(WORK / (d * outputs).max(1)).max(1)
 }
 
 /// Rows, targets and weights.

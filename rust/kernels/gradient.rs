@@ -111,6 +111,7 @@ impl<T: Element> Gradient<'_, '_, T> {
                 *raw = V::totals(sums);
             }
             for (i, raw) in (whole..).zip(rest) {
+                walk.ask::<1>(i);
                 *raw = times(lanes::<V, T, C>(walk.row(i)), w).total();
             }
             raw.iter_mut().for_each(|raw| *raw += self.b);
@@ -142,23 +143,27 @@ impl<T: Element> Gradient<'_, '_, T> {
         let (walk, mut raw) = (Walk::new(self.lines, d), [0.0; GROUP]);
         let group = (NEAR / d).clamp(M, GROUP) / M * M;
         for first in (0..walk.count).step_by(group) {
-            let raw = &mut raw[..group.min(walk.count - first)];
+            let count = group.min(walk.count - first);
+            let raw = &mut raw[..count];
             let (many, rest) = raw.as_chunks_mut::<M>();
             let whole = first + many.len() * M;
             for (i, raw) in (first..).step_by(M).zip(many) {
-                *raw = dots::<V, T, M>(std::array::from_fn(|r| walk.row(i + r)), self.w, walk.asks(i));
+                let soon = walk.asks(i, first, i - first);
+                *raw = dots::<V, T, M>(std::array::from_fn(|r| walk.row(i + r)), self.w, soon);
             }
             for (i, raw) in (whole..).zip(rest) {
-                [*raw] = dots::<V, T, 1>([walk.row(i)], self.w, walk.asks(i));
+                [*raw] = dots::<V, T, 1>([walk.row(i)], self.w, walk.asks(i, first, i - first));
             }
             raw.iter_mut().for_each(|raw| *raw += self.b);
             self.slopes::<V>(first, raw);
             let (many, rest) = raw.as_chunks::<M>();
             for (i, raw) in (first..).step_by(M).zip(many) {
-                add_rows::<V, T, M>(self.grad, *raw, std::array::from_fn(|r| walk.row(i + r)), walk.asks(i));
+                let soon = walk.asks(i, first, count + i - first);
+                add_rows::<V, T, M>(self.grad, *raw, std::array::from_fn(|r| walk.row(i + r)), soon);
             }
             for (i, raw) in (whole..).zip(rest) {
-                add_rows::<V, T, 1>(self.grad, [*raw], [walk.row(i)], walk.asks(i));
+                let soon = walk.asks(i, first, count + i - first);
+                add_rows::<V, T, 1>(self.grad, [*raw], [walk.row(i)], soon);
             }
         }
     }

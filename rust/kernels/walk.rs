@@ -26,7 +26,7 @@ impl<'a, T> Walk<'a, T> {
     pub(super) fn new(lines: Lines<'a, T>, d: usize) -> Self {
         match lines {
             Lines::Together { values, stride, beyond } => {
-                let until = if beyond == 0 || stride >= LONG { 0 } else { values.len() + beyond };
+                let until = if beyond == 0 { 0 } else { values.len() + beyond };
                 Walk { values, stride, at: None, soon: &[], until, count: values.len() / stride, d }
             }
             Lines::Apart { values, stride, at, soon } => {
@@ -47,20 +47,34 @@ impl<'a, T> Walk<'a, T> {
     /// Where a row some way after row i begins, if there is anything to ask for.
     #[inline(always)]
     pub(super) fn soon(&self, i: usize) -> Option<*const T> {
-        if let Some(&soon) = self.soon.get(i) {
-            Some(self.values[soon as usize * self.stride..][..self.d].as_ptr())
-        } else if self.at.is_none() && i * self.stride + FAR < self.until {
-            Some(self.values.as_ptr().wrapping_add(i * self.stride + FAR))
-        } else {
-            None
+        match self.soon.get(i) {
+            Some(&soon) => Some(self.values[soon as usize * self.stride..][..self.d].as_ptr()),
+            None if self.stride < LONG => self.later(i),
+            None => None,
         }
     }
 
-    /// Where M rows some way after rows i, i + 1 and so on begin, if there is anything to ask for.
+    /// The same where rows lie one after the other.
     #[inline(always)]
-    pub(super) fn asks<const M: usize>(&self, i: usize) -> Option<[*const T; M]> {
-        let any = i < self.soon.len() || i * self.stride + FAR < self.until;
-        any.then(|| std::array::from_fn(|r| self.soon(i + r).unwrap_or(self.row(i + r).as_ptr())))
+    fn later(&self, i: usize) -> Option<*const T> {
+        let at = i * self.stride + FAR;
+        (at < self.until).then(|| self.values.as_ptr().wrapping_add(at))
+    }
+
+    /// What is to be asked for while M rows from i on go by, of a group that begins with row `first` and goes by twice.
+    /// `done` of its visits are over: in order each asks for half of as many bytes as a row has.
+    #[inline(always)]
+    pub(super) fn asks<const M: usize>(&self, i: usize, first: usize, done: usize) -> Soon<T, M> {
+        if self.at.is_none() && self.stride < self.d + LANES {
+            return match self.later(first) {
+                Some(from) => Soon::InOrder(from.cast::<u8>().wrapping_add(done * self.stride * size_of::<T>() / 2)),
+                None => Soon::Nothing,
+            };
+        }
+        if i >= self.soon.len() && i * self.stride + FAR >= self.until {
+            return Soon::Nothing;
+        }
+        Soon::Rows(std::array::from_fn(|r| self.soon(i + r).unwrap_or(self.row(i + r).as_ptr())))
     }
 
     /// Asks for M rows some way after row i.
@@ -70,8 +84,51 @@ impl<'a, T> Walk<'a, T> {
             for &soon in self.soon.iter().skip(i).take(M) {
                 prefetch(&self.values[soon as usize * self.stride..][..self.d]);
             }
-        } else if i * self.stride + FAR < self.until {
+        } else if i * self.stride + FAR < self.until && self.stride < LONG {
             ask(self.values.as_ptr().wrapping_add(i * self.stride + FAR).cast(), M * self.stride * size_of::<T>());
+        }
+    }
+}
+
+/// What a pass over M rows asks for meanwhile.
+#[derive(Clone, Copy)]
+pub(super) enum Soon<T, const M: usize> {
+    Nothing,
+    /// Every other line of these rows.
+    Rows([*const T; M]),
+    /// Lines from here on, some with each lane: memory hands them out sooner than those of several rows in turn.
+    InOrder(*const u8),
+}
+
+impl<T, const M: usize> Soon<T, M> {
+    /// Asks for what falls to lane c, of rows for their even lines or, if ODD, for the others.
+    #[inline(always)]
+    fn ask<const ODD: bool>(self, c: usize) {
+        match self {
+            Soon::Nothing => {}
+            Soon::Rows(rows) => {
+                if c * LANES * size_of::<T>() % (2 * LINE) == if ODD { LINE } else { 0 } {
+                    for row in rows {
+                        ask(row.wrapping_add(c * LANES).cast(), 1);
+                    }
+                }
+            }
+            Soon::InOrder(from) => {
+                let lines = (M * LANES * size_of::<T>() / 2).div_ceil(LINE);
+                for line in c * lines..(c + 1) * lines {
+                    ask(from.wrapping_add(line * LINE), 1);
+                }
+            }
+        }
+    }
+
+    /// Asks for the last line of rows of d numbers, which may be none of the even ones.
+    #[inline(always)]
+    fn ask_last(self, d: usize) {
+        if let Soon::Rows(rows) = self {
+            for row in rows {
+                ask(row.wrapping_add(d - 1).cast(), 1);
+            }
         }
     }
 }
@@ -152,14 +209,13 @@ pub(super) fn totals<V: Lanes, const M: usize>(sums: [V; M]) -> [f64; M] {
     totals
 }
 
-/// grad += sum of slope times x over M rows, even and odd ones in chains of their own; asks for every other line from
-/// each `soon` on, as `dots` for the rest.
+/// grad += sum of slope times x over M rows, even and odd ones in chains of their own; asks for what comes `soon`.
 #[inline(always)]
 pub(super) fn add_rows<V: Lanes, T: Element, const M: usize>(
     grad: &mut [f64],
     slopes: [f64; M],
     x: [&[T]; M],
-    soon: Option<[*const T; M]>,
+    soon: Soon<T, M>,
 ) {
     let (all, mut splat) = (x.map(|x| &x[..grad.len()]), [V::zero(); M]);
     let (x, numbers) = (all.map(|x| x.as_chunks::<LANES>().0), grad.len());
@@ -169,9 +225,7 @@ pub(super) fn add_rows<V: Lanes, T: Element, const M: usize>(
         splat[r] = V::splat(slopes[r]);
     }
     for (c, grad) in whole.iter_mut().enumerate() {
-        if let (Some(soon), LINE) = (soon, c * LANES * size_of::<T>() % (2 * LINE)) {
-            soon.iter().for_each(|soon| ask(soon.wrapping_add(c * LANES).cast(), 1));
-        }
+        soon.ask::<true>(c);
         let mut sums = [V::load(grad), V::zero()];
         for r in 0..M {
             sums[r % 2] = sums[r % 2].add_product(splat[r], load(&x[r][c]));
@@ -179,6 +233,7 @@ pub(super) fn add_rows<V: Lanes, T: Element, const M: usize>(
         sums[0].add(sums[1]).store(grad);
     }
     if rest > 0 {
+        soon.ask::<true>(lanes);
         let grad = &mut grad[numbers.saturating_sub(LANES)..];
         let mut sums = [V::load_part(grad), V::zero()];
         for r in 0..M {
@@ -188,30 +243,23 @@ pub(super) fn add_rows<V: Lanes, T: Element, const M: usize>(
     }
 }
 
-/// x . w of M rows; asks for every other line from each `soon` on.
+/// x . w of M rows; asks for what comes `soon`.
 #[inline(always)]
-pub(super) fn dots<V: Lanes, T: Element, const M: usize>(
-    x: [&[T]; M],
-    w: &[f64],
-    soon: Option<[*const T; M]>,
-) -> [f64; M] {
+pub(super) fn dots<V: Lanes, T: Element, const M: usize>(x: [&[T]; M], w: &[f64], soon: Soon<T, M>) -> [f64; M] {
     let (whole, rest) = w.as_chunks::<LANES>();
     let all = x.map(|x| &x[..w.len()]);
     let x = all.map(|x| x.as_chunks::<LANES>().0);
     let mut sums = [V::zero(); M];
     for (c, lanes) in whole.iter().enumerate() {
         let lanes = V::load(lanes);
-        if let (Some(soon), 0) = (soon, c * LANES * size_of::<T>() % (2 * LINE)) {
-            soon.iter().for_each(|soon| ask(soon.wrapping_add(c * LANES).cast(), 1));
-        }
+        soon.ask::<false>(c);
         for r in 0..M {
             sums[r] = sums[r].add_product(load(&x[r][c]), lanes);
         }
     }
-    if let Some(soon) = soon {
-        soon.iter().for_each(|soon| ask(soon.wrapping_add(w.len() - 1).cast(), 1));
-    }
+    soon.ask_last(w.len());
     if !rest.is_empty() {
+        soon.ask::<false>(whole.len());
         let lanes = left(w, whole.len());
         for r in 0..M {
             sums[r] = sums[r].add_product(left(all[r], whole.len()), lanes);
