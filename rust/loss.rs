@@ -26,7 +26,7 @@ pub trait Loss: Send + Sync {
         Shape::Curve
     }
 
-    /// By how much the derivative grows with `raw`, unless that is a curve; 0 where it is level.
+    /// By how much the derivative grows with `raw`, from 0 to `MOST_BENT`, unless that is a curve; 0 where it is level.
     fn bend(&self, _raw: f64, _y: f64) -> f64 {
         0.0
     }
@@ -96,7 +96,7 @@ pub trait Loss: Send + Sync {
     fn steps(&self, set: Set, turn: &mut Turn, told: Told, rates: Rates) {
         let ([of_y, of_rates], most) = (&mut [[0.0; TURN]; 2], rates.steepest);
         let (y, rate) = (a_turn(told.y, of_y), rates.of_turn(turn, told.weight, of_rates));
-        let pieces = Straight { loss: self, y, rate, most };
+        let pieces = OnPieces { loss: self, y, rate, most };
         let f = |raw: f64, r: usize| rate[r] * self.gradient(raw, y[r]).clamp(-most, most);
         match self.shape() {
             Shape::Levels => kernels::straight::<false>(set, turn, pieces, f),
@@ -119,7 +119,7 @@ pub enum Shape {
 const MOST_BENT: f64 = 2.0;
 
 /// Steps down a loss whose derivative goes straight between its kinks.
-struct Straight<'a, L: ?Sized> {
+struct OnPieces<'a, L: ?Sized> {
     loss: &'a L,
     y: &'a [f64; TURN],
     rate: &'a [f64; TURN],
@@ -127,7 +127,7 @@ struct Straight<'a, L: ?Sized> {
     most: f64,
 }
 
-impl<L: Loss + ?Sized> Pieces for Straight<'_, L> {
+impl<L: Loss + ?Sized> Pieces for OnPieces<'_, L> {
     #[inline(always)]
     fn step(&self, near: f64, r: usize) -> f64 {
         self.rate[r] * self.loss.gradient(near, self.y[r])
@@ -867,9 +867,49 @@ mod tests {
         }
     }
 
+    /// Row 1 comes from one side of a kink exactly to it, or is no number.
+    #[test]
+    fn a_row_that_comes_to_a_kink_or_is_no_number_steps_by_the_formula() {
+        for (name, loss, facts) in all().filter(|(_, loss, _)| loss.shape() != Shape::Curve) {
+            let y = if facts.targets.admit(0.0) { 0.0 } else { 1.0 };
+            let told = Told { y: &[y; TURN], weight: &[] };
+            let rates = Rates { each: &[1.0; TURN], steepest: f64::INFINITY, implicit: 0.0 };
+            for raw in [-3.0, -1.5, -0.5, 0.5, 1.5, 3.0] {
+                let step = loss.gradient(raw, y);
+                let kinks = [raw + loss.reach(raw, y), raw - loss.reach(raw, y)];
+                for (set, to) in Set::available().flat_map(|set| kinks.map(|to| (set, to))) {
+                    let found = if step == 0.0 || to.is_infinite() { f64::NAN } else { to };
+                    let mut turn = Turn { raw: [raw; TURN], count: TURN, ..Turn::default() };
+                    turn.shared[0][1] = if found.is_nan() { 0.0 } else { (raw - found) / step };
+                    turn.raw[1] = if found.is_nan() { f64::NAN } else { raw };
+                    let mut expected = turn.clone();
+                    expected.raw[1] -= step * turn.shared[0][1];
+                    loss.steps(set, &mut turn, told, rates);
+                    let step = loss.gradient(expected.raw[1], y);
+                    let what = format!("{set:?} {name} {raw} {found}: {:?}", turn.steps);
+                    let apart = if loss.shape() == Shape::Levels { 0.0 } else { 1e-14 };
+                    assert!(
+                        (turn.steps[1] - step).abs() <= apart || (turn.steps[1].is_nan() && step.is_nan()),
+                        "{what}"
+                    );
+                    let unmoved = turn.steps[2] == loss.gradient(raw, y) && turn.raw[2] == raw;
+                    assert!(unmoved || step.is_nan(), "{what}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn derivatives_go_straight_as_far_as_they_reach() {
-        for (name, loss, facts) in all().filter(|(_, loss, _)| loss.shape() != Shape::Curve) {
+        let others =
+            [("huber", "delta", 0.25), ("huber", "delta", 0.0625), ("quantile", "q", 0.125), ("hinge", "margin", 0.0)]
+                .into_iter()
+                .chain([("epsilon_insensitive", "epsilon", 0.0), ("squared_epsilon_insensitive", "epsilon", 0.75)])
+                .map(|(name, parameter, value)| {
+                    let (loss, facts) = loss(name, &[(parameter.to_string(), value)]).unwrap();
+                    (name, loss, facts)
+                });
+        for (name, loss, facts) in all().chain(others).filter(|(_, loss, _)| loss.shape() != Shape::Curve) {
             for (raws, y) in samples(facts.targets) {
                 for (raw, &y) in raws.into_iter().zip(&y) {
                     let (slope, bend, reach) = (loss.gradient(raw, y), loss.bend(raw, y), loss.reach(raw, y));

@@ -96,28 +96,28 @@ pub fn astray<B: Table>(
     if enough <= floor {
         return Ok(None);
     }
-    let zero = mean_loss(table, told, loss, None, enough, watch)?;
+    let zero = mean_loss(table, told, loss, None, Some(enough), watch)?;
     let floor = zero.max(floor);
     if enough <= floor {
         return Ok(None);
     }
     let start = match start {
-        Some(_) => mean_loss(table, told, loss, start, f64::INFINITY, watch)?,
+        Some(_) => mean_loss(table, told, loss, start, None, watch)?,
         None => zero,
     };
-    let end = mean_loss(table, told, loss, Some(end), f64::INFINITY, watch)?;
+    let end = mean_loss(table, told, loss, Some(end), None, watch)?;
     let calm = end <= factor * start.max(floor);
     Ok((!calm).then_some(Astray { end, start, zero }))
 }
 
-/// The mean loss over the training rows, of these coefficients or of none; less if it is `enough` already, as no row
-/// has a loss below 0.
+/// The mean loss over the training rows, of these coefficients or of none; or `enough`, if it is that or more and no row
+/// has a loss below 0, as at zero.
 fn mean_loss<B: Table>(
     table: &B,
     told: &Told,
     loss: &dyn Loss,
     at: Option<Line>,
-    enough: f64,
+    enough: Option<f64>,
     watch: &mut Watch,
 ) -> Result<f64, Error> {
     let (mut sum, mut rows, set) = (0.0, 0usize, set()?);
@@ -139,9 +139,40 @@ fn mean_loss<B: Table>(
         watch.tick(y.len())?;
         sum += loss.sum(set, &mut raw, Targets { y: &y, weight: &[] });
         rows += y.len();
-        if sum >= enough * told.y.len() as f64 {
+        if let Some(enough) = enough.filter(|enough| sum >= enough * told.y.len() as f64) {
             return Ok(enough);
         }
     }
     Ok(sum / rows.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::loss;
+    use crate::observe::Alone;
+    use crate::row::Grid;
+
+    #[test]
+    fn a_run_is_astray_from_ten_times_the_loss_at_zero_on() {
+        let (n, (half, _)) = (700, loss("half_mse", &[]).unwrap());
+        let x = vec![1.0; n];
+        let y: Vec<f64> = (0..n).map(|i| if i < 650 { 0.25 } else { 40.0 }).collect(); // what counts comes last
+        let held: Vec<bool> = (0..n).map(|i| i % 3 == 0).collect();
+        for held in [&[][..], &held] {
+            let told = Told { y: &y, weight: &[], held };
+            let kept: Vec<f64> = (0..n).filter(|&i| held.get(i) != Some(&true)).map(|i| y[i]).collect();
+            let zero = kept.iter().map(|y| 0.5 * y * y).sum::<f64>() / kept.len() as f64;
+            for (running, floor, far) in [(9.99, 0.0, false), (10.01, 0.0, true), (10.01, 2.0, false)] {
+                let (mut alone, table) = (Alone, Grid::new(&x, 1).unwrap());
+                let (limits, end) = ((10.0, floor * zero), (&[1e3][..], 0.0));
+                let mut watch = Watch::new(&mut alone);
+                let found = astray(&table, &told, &*half, limits, running * zero, end, None, &mut watch).unwrap();
+                assert_eq!(found.is_some(), far, "{running} {floor}");
+                assert!(
+                    found.is_none_or(|found| (found.zero - zero).abs() <= 1e-12 * zero && found.start == found.zero)
+                );
+            }
+        }
+    }
 }

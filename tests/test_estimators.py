@@ -770,9 +770,14 @@ def test_without_scikit_learn_the_extra_is_named():
 @pytest.mark.parametrize("late", [[-1], [2.5e9], ["late"], [True], range(1, 60)], ids=str)
 def test_classes_are_found_wherever_their_rows_are(late):
     late = np.array(list(late))
-    y = np.concatenate([np.zeros(3000, late.dtype), np.repeat(late, 3)])
+    for early in ([0], range(-30, 0)):  # few labels at first, and many
+        early = np.resize(np.array(list(early)).astype(late.dtype), 3000)
+        found_as_by_scikit_learn(np.concatenate([early, np.repeat(late, 3), np.zeros(1, late.dtype)]))
+
+
+def found_as_by_scikit_learn(y):
     X = np.linspace(-1.0, 1.0, 2 * len(y)).reshape(-1, 2)
-    for labels in (y, y.astype(object)) if late.dtype.kind == "U" else (y,):
+    for labels in (y, y.astype(object)) if y.dtype.kind == "U" else (y,):
         ours = quiet(fastgd.SGDClassifier(max_iter=2, random_state=0), X, labels)
         theirs = quiet(linear_model.SGDClassifier(max_iter=2, random_state=0), X, labels)
         assert ours.classes_.dtype == theirs.classes_.dtype

@@ -22,8 +22,10 @@ __all__ = ["Epochs", "SGDClassifier", "SGDRegressor"]
 
 #: random states draw seeds below
 _SEEDS = 2**31 - 1
-#: labels among which most are seen; and so few that all are soon looked for one after the other
-_SOON, _FEW = 1000, 20
+#: labels among which most are seen
+_SOON = 1000
+#: so few numbers that all are soon looked for, one after the other; and so few words
+_FEW, _FEW_WORDS = 20, 4
 
 
 class SGDRegressor(RegressorMixin, ByGradient):  # type: ignore[misc] # scikit-learn has no types
@@ -289,9 +291,11 @@ def _has_probabilities(estimator: Any) -> bool:
 
 
 def _distinct(labels: Any) -> Any:
-    """`np.unique`, but sooner: most labels are soon seen, and a look for others takes a tenth of the time."""
+    """`np.unique`, but sooner where a few labels are soon seen: others are looked for one label after the other."""
     seen, rest = np.unique(labels[:_SOON]), labels[_SOON:]
-    others = rest[~np.isin(rest, seen, kind="sort" if len(seen) <= _FEW else None)]  # which looks for one by one
+    if len(seen) > (_FEW if labels.dtype.kind in "biuf" else _FEW_WORDS):
+        return np.unique(labels)
+    others = rest[~np.isin(rest, seen, kind="sort")]
     return np.unique(np.concatenate([seen, np.unique(others)])) if len(others) else seen
 
 

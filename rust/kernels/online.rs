@@ -326,10 +326,13 @@ where
 {
     /// As if every row stayed on the piece where its prediction before the turn is: where steps are level they are
     /// known at once, else the latest is one multiplication away from the one before. Whether that was right is looked
-    /// at in the end, and nobody waits for it.
+    /// at in the end, and nobody waits for it. Where it was not, the turns that follow do without.
     #[inline(always)]
     fn run<V: Lanes>(self) {
         let Straight { turn, pieces, f } = self;
+        if turn.strays {
+            return Steps { turn, series: (), f }.run::<V>();
+        }
         let (mut steps, mut bends, mut reach) = ([0.0; TURN], [0.0; TURN], [0.0; TURN]);
         for (r, step) in steps.iter_mut().enumerate() {
             *step = pieces.step(turn.raw[r], r);
@@ -354,6 +357,7 @@ where
             V::load(&turn.raw).add(away).store(&mut turn.raw);
             steps.store(&mut turn.steps);
         } else {
+            turn.strays = true;
             Steps { turn, series: (), f }.run::<V>();
         }
     }

@@ -144,6 +144,8 @@ pub struct Turn {
     /// The first of them, and how many there are.
     pub first: usize,
     pub count: usize,
+    /// Whether a row before them left its piece, so that others will.
+    pub strays: bool,
 }
 
 impl Turn {
