@@ -783,3 +783,22 @@ def found_as_by_scikit_learn(y):
         assert ours.classes_.dtype == theirs.classes_.dtype
         np.testing.assert_array_equal(ours.classes_, theirs.classes_)
         np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=0, atol=1e-9 * abs(theirs.coef_).max())
+
+
+@pytest.mark.parametrize("asked", [{}, {"batch_size": 8}, {"verbose": 1}], ids=str)
+def test_no_thread_goes_on_when_a_fit_is_interrupted(asked, capsys):
+    rows, _ = data("two")
+    model = fastgd.SGDClassifier(n_jobs=2, max_iter=10**9, tol=None, random_state=0, **asked)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(rows, np.arange(len(rows)) % 4)
+
+    def at_work():
+        return [frame.f_code.co_name for frame in sys._current_frames().values() if frame.f_code.co_name == "_one"]
+
+    deadline = time.monotonic() + 60
+    while at_work() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not at_work()
+    assert not hasattr(model, "coef_")

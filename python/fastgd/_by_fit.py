@@ -7,11 +7,12 @@ the mean weight; `tol` is relative; rates fall by updates.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fastgd._fit import fit
+from fastgd._fit import State, fit
 from fastgd._parts import loss_and_gradient
 from fastgd.result import FitResult
 
@@ -29,8 +30,9 @@ def by_fit(
     validation: tuple[Any, Any] | None,
     seed: int,
     seen: float | None,
+    over: Callable[[], bool] | None,
 ) -> FitResult:
-    """Fit one output, or those of softmax, with an estimator's parameters.
+    """Fit one output, or those of softmax, with an estimator's parameters, up to the epoch in which all is `over`.
 
     `seen` is None for a whole fit, and for one epoch of `partial_fit` the rows seen before: rates go on from there
     (those of "invscaling" are that of its first update throughout), and rules that remember begin anew.
@@ -47,6 +49,12 @@ def by_fit(
         raise ValueError(
             f"average must be False where a batch is all of the rows (batch_size={size}), got {estimator.average!r}"
         )
+
+    def look(state: State) -> bool:
+        if estimator.verbose:
+            _tell(state)
+        return over is not None and over()
+
     average: bool | str = "tail" if estimator.average else "auto" if automatic and whole else False
     return fit(
         X,
@@ -71,7 +79,7 @@ def by_fit(
         patience=int(estimator.n_iter_no_change),
         rng=seed,
         engine="auto" if automatic else "rows",
-        callback=_tell if estimator.verbose else None,
+        callback=look if estimator.verbose or over is not None else None,
         positive=bool(estimator.positive),
     )
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -284,7 +285,6 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             "average": int(self.average),
             "astray": _ASTRAY["squared" in self.loss],
             "as_scikit_learn": self._as_scikit_learn,
-            "loud": bool(self.verbose),
         }
 
     def _descend(
@@ -310,13 +310,20 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         one = self._one_by_fit if self._by_fit else self._one
         table = X if self._by_fit else stored(X)
         other = None if validation is None else validation if self._by_fit else stored(validation)
-        runs = [(table, output, weight, other, begin, partial) for output, begin in zip(outputs, starts, strict=True)]
+        interrupted = threading.Event()
+        over = None if jobs in (None, 1) else interrupted.is_set
+        begins = zip(outputs, starts, strict=True)
+        runs = [(table, output, weight, other, begin, partial, over) for output, begin in begins]
         told_below = warnings.catch_warnings(action="ignore", category=DivergenceWarning)  # in the estimator's words
         with told_below if self._by_fit else nullcontext():
             if len(runs) == 1:
                 found = [one(*runs[0])]
             else:
-                found = Parallel(n_jobs=jobs, require="sharedmem")(delayed(one)(*run) for run in runs)
+                try:
+                    found = Parallel(n_jobs=jobs, require="sharedmem")(delayed(one)(*run) for run in runs)
+                except BaseException:  # Ctrl-C reaches this thread alone
+                    interrupted.set()
+                    raise
         self.n_iter_ = max(came.n_iter for came in found)
         self.t_ = getattr(self, "t_", 1.0) + self.n_iter_ * n
         self.history_ = found[0].history if len(found) == 1 else [came.history for came in found]
@@ -353,12 +360,20 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         return coef, np.hstack([came.intercept for came in found])
 
     def _one(
-        self, table: Table, output: Output, weight: Any, validation: Table | None, start: Start, partial: bool
+        self,
+        table: Table,
+        output: Output,
+        weight: Any,
+        validation: Table | None,
+        start: Start,
+        partial: bool,
+        over: Callable[[], bool] | None,
     ) -> Came:
-        """One output's run by single rows."""
+        """One output's run by single rows, up to the epoch in which all is `over`."""
         config = Config(
             **self._penalty_and_rate(),
             max_iter=1 if partial else int(self.max_iter),
+            loud=bool(self.verbose) or over is not None,
             seed=output.seed if self.shuffle else None,
             class_weight=output.class_weight,
             threads=make_threads(None, table.size if isinstance(table, np.ndarray) else len(table[0])),
@@ -371,7 +386,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         elif validation is not None and output.y_val is not None:
             against = Validation(validation, np.arange(len(output.y_val)), output.y_val, None, self._accuracy)
         with np.errstate(all="ignore"):
-            outcome = _core.descend_online(table, told, against, config, start, _tell if self.verbose else None)
+            outcome = _core.descend_online(table, told, against, config, start, _observer(bool(self.verbose), over))
         if not outcome["finite"]:
             raise ValueError(
                 f"the coefficients left the range of floating-point numbers in epoch {outcome['n_iter']}: centre and "
@@ -383,8 +398,17 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         iterate = outcome["coef"], outcome["intercept"], outcome["mean_coef"], outcome["mean_intercept"]
         return Came(coef, intercept, outcome["n_iter"], Epochs.of(outcome, n), iterate=iterate, outcome=outcome)
 
-    def _one_by_fit(self, X: Any, output: Output, weight: Any, validation: Any, start: Start, partial: bool) -> Came:
-        """One output's run by `fastgd.fit`."""
+    def _one_by_fit(
+        self,
+        X: Any,
+        output: Output,
+        weight: Any,
+        validation: Any,
+        start: Start,
+        partial: bool,
+        over: Callable[[], bool] | None,
+    ) -> Came:
+        """One output's run by `fastgd.fit`, up to the epoch in which all is `over`."""
         y, against = output.y, None
         factors = output.factors
         if factors.min() < 0 or not factors.any():
@@ -399,7 +423,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             against = validation, output.y_val
         seen = self.t_ - 1 if partial else None
         init = start.coef, start.intercept
-        found = by_fit(self, X, y, weight, init=init, validation=against, seed=output.seed, seen=seen)
+        found = by_fit(self, X, y, weight, init=init, validation=against, seed=output.seed, seen=seen, over=over)
         coef, intercept, diverged = found.coef, found.intercept, ""
         if found.status == "diverged":
             last, high = found.history.coef[-1], _ASTRAY["squared" in self.loss] * max(1.0, found.history.loss[0])
@@ -553,6 +577,19 @@ def _vector(value: Any, shapes: list[tuple[int, ...]], dtype: Any, name: str) ->
     if not np.isfinite(found).all():
         raise ValueError(f"{name} must be finite")
     return found.astype(np.float64)
+
+
+def _observer(verbose: bool, over: Callable[[], bool] | None) -> Callable[..., bool] | None:
+    """Who looks at each epoch's end, if anybody does."""
+    if over is None:
+        return _tell if verbose else None
+
+    def look(*shown: Any) -> bool:
+        if verbose:
+            _tell(*shown)
+        return over()
+
+    return look
 
 
 def _tell(epoch: int, step: int, loss: float, coef: Any, intercept: Any, lr: float, grad_norm: float) -> bool:
