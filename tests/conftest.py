@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells leave it in the background, where tests would wait
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from fastgd import _core
 
