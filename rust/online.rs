@@ -39,8 +39,6 @@ pub struct Config<'a> {
     pub as_scikit_learn: bool,
     /// Runs that end so many times above zero and their start went astray.
     pub astray: f64,
-    /// Whether the observer wants to see every epoch's end.
-    pub loud: bool,
     /// At most; they change no bit.
     pub threads: usize,
 }
@@ -101,6 +99,7 @@ pub fn run<B: Stored>(
     observe: &mut dyn Observe,
 ) -> Result<Outcome, Error> {
     check(table, told, validation, config, &start)?;
+    let loud = observe.looks();
     let mut watch = Watch::new(observe);
     let train = table.n() - told.held.iter().filter(|&&held| held).count();
     let began = (start.w.iter().any(|&w| w != 0.0) || start.b != 0.0).then(|| (start.w.clone(), start.b));
@@ -120,7 +119,7 @@ pub fn run<B: Stored>(
         epochs.rate.push(run.eta);
         epochs.seconds.push(watch.seconds());
         finite = run.intercept.is_finite() && run.w.iter().all(|w| w.is_finite());
-        if config.loud {
+        if loud {
             let w = run.coefs();
             let state = State {
                 epoch,
@@ -638,7 +637,6 @@ mod tests {
             class_weight: (1.0, 1.0),
             as_scikit_learn: false,
             astray: 10.0,
-            loud: false,
             threads: 2,
         }
     }
@@ -682,8 +680,8 @@ mod tests {
         }
     }
 
-    /// Wants out at once.
-    struct Impatient;
+    /// Wants out at once: at the end of an epoch, if it looks.
+    struct Impatient(bool);
 
     impl Observe for Impatient {
         fn look_up(&mut self, _reached: Reached) -> Result<(), Error> {
@@ -692,6 +690,10 @@ mod tests {
 
         fn epoch(&mut self, _state: &State) -> Result<bool, Error> {
             Ok(true)
+        }
+
+        fn looks(&self) -> bool {
+            self.0
         }
     }
 
@@ -702,10 +704,9 @@ mod tests {
         let grid = Grid::new(&x, 4).unwrap();
         let told = Told { y: &y, weight: &[], held: &[] };
         let endless = Config { max_iter: u64::MAX, ..asked(&*half) };
-        assert_eq!(run(&grid, &told, None, &endless, start(4), &mut Impatient).err(), Some(Error::Interrupted));
-        let loud = Config { loud: true, ..asked(&*half) };
-        assert_eq!(run(&grid, &told, None, &loud, start(4), &mut Impatient).unwrap().epochs.loss.len(), 1);
+        assert_eq!(run(&grid, &told, None, &endless, start(4), &mut Impatient(false)).err(), Some(Error::Interrupted));
         let config = asked(&*half);
+        assert_eq!(run(&grid, &told, None, &config, start(4), &mut Impatient(true)).unwrap().epochs.loss.len(), 1);
         let short = Told { y: &y[1..], ..told };
         let light = Told { weight: &y[1..], ..told };
         let kept = Told { held: &[true], ..told };

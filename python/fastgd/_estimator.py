@@ -311,7 +311,7 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         table = X if self._by_fit else stored(X)
         other = None if validation is None else validation if self._by_fit else stored(validation)
         interrupted = threading.Event()
-        over = None if jobs in (None, 1) else interrupted.is_set
+        over = interrupted.is_set if len(outputs) > 1 else None
         begins = zip(outputs, starts, strict=True)
         runs = [(table, output, weight, other, begin, partial, over) for output, begin in begins]
         told_below = warnings.catch_warnings(action="ignore", category=DivergenceWarning)  # in the estimator's words
@@ -373,7 +373,6 @@ class ByGradient(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         config = Config(
             **self._penalty_and_rate(),
             max_iter=1 if partial else int(self.max_iter),
-            loud=bool(self.verbose) or over is not None,
             seed=output.seed if self.shuffle else None,
             class_weight=output.class_weight,
             threads=make_threads(None, table.size if isinstance(table, np.ndarray) else len(table[0])),

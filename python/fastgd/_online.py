@@ -79,8 +79,6 @@ class Config:
     astray: float
     #: sparse rows with scikit-learn's intercept at a hundredth: to compare with it
     as_scikit_learn: bool
-    #: show every epoch's end to the observer
-    loud: bool
     #: of the engine, at most; they change no bit
     threads: int
 

@@ -162,7 +162,6 @@ fn asked<'a>(config: &Bound<PyAny>, loss: &'a dyn Loss) -> PyResult<Config<'a>> 
         class_weight: config.getattr("class_weight")?.extract()?,
         astray: config.getattr("astray")?.extract()?,
         as_scikit_learn: config.getattr("as_scikit_learn")?.extract()?,
-        loud: config.getattr("loud")?.extract()?,
         threads: config.getattr("threads")?.extract()?,
     })
 }
